@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"astro/model"
+	"astro/sampler"
+)
+
+// Plan is what one Step executes: copies first, then all rows. The Scheduler makes it, a Runner carries it out.
+type Plan struct {
+	Copies []PageCopy // pages to duplicate before any row runs (copy-on-write)
+	Rows   []Row
+}
+
+// Empty says that there is nothing to run.
+func (p *Plan) Empty() bool { return len(p.Rows) == 0 }
+
+// PageCopy duplicates the content of one page, in the K and V pools of every layer.
+type PageCopy struct{ From, To int32 }
+
+// Row feeds tokens of one Sequence: one for a decode, a chunk of the prompt for a prefill. Keys and values of Tokens are
+// written to the pages; the logits of the last token are sampled if Sample is set, those of every token are scored if Score is.
+type Row struct {
+	Version int64        // of the Policy that must run it
+	Tokens  []int32      // at positions Start, Start+1, ...; at least one; read only
+	Start   int          // position of Tokens[0]; positions before it are in Pages already
+	Pages   []int32      // page table covering positions 0 to Start+len(Tokens)-1; read only
+	Sample  *sampler.Row // nil = no token is drawn
+	Score   *Score       // nil = no token is scored
+}
+
+// Score asks for the log-probabilities of given tokens.
+type Score struct {
+	Targets []int32 // Targets[i] is scored by the logits of Tokens[i] (it is the token after it); len = len(Tokens); -1 = none
+	TopN    int     // alternatives wanted at each position, 0 to sampler.MaxTopLogprobs
+}
+
+// Result is what a Plan gave, row by row.
+type Result struct{ Rows []RowResult } // len = len(Plan.Rows)
+
+// RowResult holds what its Row asked for.
+type RowResult struct {
+	Choice sampler.Choice // valid if Sample was set
+	Scores []TokenScore   // len(Score.Targets) if Score was set
+}
+
+// TokenScore is a given token's log-probability and the best alternatives at its position.
+type TokenScore struct {
+	sampler.TokenLogprob                        // Token = -1 where nothing was to be scored
+	Top                  []sampler.TokenLogprob // best first
+}
+
+// Runner executes Plans on a device. It owns the KV pools; page p of every Sequence is page p of those pools.
+// Only the engine's goroutine calls it. enginetest.Runner is the deterministic fake.
+type Runner interface {
+	// Run executes one Plan. An error means that no row of it can be trusted; the engine then fails those sequences.
+	Run(plan *Plan) (Result, error)
+	// Publish makes a Policy's version runnable; Retire forgets one that no Sequence uses any more.
+	Publish(p *model.Policy) error
+	Retire(version int64)
+}

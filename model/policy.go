@@ -1,0 +1,53 @@
+package model
+
+import (
+	"sync/atomic"
+
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// Weights are a model's parameters on the device, in the order of Layout(Config). They never change after they are made.
+type Weights struct {
+	Config  Config
+	Tensors []*tensors.Tensor
+}
+
+// Policy is a published set of weights: Weights and a Version that grows by one with every update.
+// It is shared by reference count: the holder of the last reference frees the device memory.
+type Policy struct {
+	Version int64
+	Weights *Weights
+	refs    atomic.Int64
+}
+
+// NewPolicy wraps weights as version v; the caller holds the only reference.
+func NewPolicy(v int64, w *Weights) *Policy {
+	p := &Policy{Version: v, Weights: w}
+	p.refs.Store(1)
+	return p
+}
+
+// Retain adds a reference.
+func (p *Policy) Retain() *Policy {
+	if p.refs.Add(1) < 2 {
+		panic("BUG: a Policy was retained after its last Release")
+	}
+	return p
+}
+
+// Release drops a reference; the last one frees the tensors.
+func (p *Policy) Release() {
+	switch n := p.refs.Add(-1); {
+	case n < 0:
+		panic("BUG: a Policy was released more often than retained")
+	case n == 0 && p.Weights != nil:
+		p.Weights.Free()
+	}
+}
+
+// Free returns the device memory. Nothing may use the weights afterwards.
+func (w *Weights) Free() {
+	for _, t := range w.Tensors {
+		t.MustFinalizeAll()
+	}
+}
