@@ -1,0 +1,18 @@
+# Shared by the scripts beside it; sourced, never run.
+
+say() { printf 'astro: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# need PROGRAM HINT: ends the script with the hint when the program is missing.
+need() { command -v "$1" >/dev/null 2>&1 || fail "$1 is missing: $2"; }
+
+# sha256 FILE...: one checksum over the contents.
+sha256() { cat "$@" | if command -v sha256sum >/dev/null 2>&1; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1; }
+
+# library_key MODULE: changes whenever libtokenizers.a must be built again.
+library_key() {
+  local version
+  version=$(go list -m -f '{{.Version}}' "$1")
+  printf '%s %s %s-%s' "$version" "$(sha256 scripts/libtokenizers.sh scripts/libtokenizers/Cargo.toml scripts/libtokenizers/Cargo.lock)" \
+    "$(uname -s)" "$(uname -m)"
+}
