@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+
 	"astro/model"
 	"astro/sampler"
 )
@@ -41,6 +43,7 @@ type Result struct{ Rows []RowResult } // len = len(Plan.Rows)
 type RowResult struct {
 	Choice sampler.Choice // valid if Sample was set
 	Scores []TokenScore   // len(Score.Targets) if Score was set
+	Err    error          // this row alone failed (its logits were not finite): its Sequence ends with FinishError
 }
 
 // TokenScore is a given token's log-probability and the best alternatives at its position.
@@ -49,10 +52,14 @@ type TokenScore struct {
 	Top                  []sampler.TokenLogprob // best first
 }
 
+// ErrPoolsLost says that a failed step took the KV pools with it: a Runner has new, empty ones.
+var ErrPoolsLost = errors.New("the KV pools were lost with the failed step")
+
 // Runner executes Plans on a device. It owns the KV pools; page p of every Sequence is page p of those pools.
 // Only the engine's goroutine calls it. enginetest.Runner is the deterministic fake.
 type Runner interface {
-	// Run executes one Plan. An error means that no row of it can be trusted; the engine then fails those sequences.
+	// Run executes one Plan. An error means that no row of it can be trusted; the engine then fails those sequences. Where it
+	// wraps ErrPoolsLost, the content of every page is gone too: the engine also forgets all prefixes and recomputes the rest.
 	Run(plan *Plan) (Result, error)
 	// Publish makes a Policy's version runnable; Retire forgets one that no Sequence uses any more.
 	Publish(p *model.Policy) error
