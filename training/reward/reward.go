@@ -1,0 +1,15 @@
+// Package reward decides whether an answer is right and says why. Graders are pure and bounded: no model, no clock, no
+// goroutine, no code execution, and a limit on everything that they read.
+package reward
+
+// Reason says why a grader decided as it did. It is a stable word: metrics count by it.
+type Reason string
+
+// Reasons that every grader may give; a grader may add its own.
+const (
+	ReasonCorrect   Reason = "correct"
+	ReasonWrong     Reason = "wrong"      // complete and well-formed, but not the right answer
+	ReasonMalformed Reason = "malformed"  // not the expected form
+	ReasonNoAnswer  Reason = "no_answer"  // it stops before an answer is stated
+	ReasonTooLong   Reason = "over_limit" // longer than the grader reads
+)
