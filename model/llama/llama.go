@@ -1,0 +1,94 @@
+// Package llama is the Llama graph: one definition for prefill, decode and training.
+//
+// It is the pre-norm transformer of Touvron et al. (arXiv 2302.13971, 2307.09288) and Grattafiori et al. (arXiv 2407.21783):
+// RMSNorm, rotary positions in split halves (the layout of Hugging Face checkpoints), grouped-query attention, SwiGLU.
+// Weights are explicit graph inputs in the order of model.Layout. How a query finds its keys is the caller's: Attend is paged
+// attention when serving and dense packed attention when training; everything else is the same.
+package llama
+
+import (
+	"math"
+
+	"astro/model"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// Attend is one layer's attention: q [seqs, tokens, heads, headDim] and k, v [seqs, tokens, kvHeads, headDim], q and k rotated,
+// to the mixed values [seqs, tokens, heads, headDim]. Scores are scaled by Scale.
+type Attend func(layer int, q, k, v *Node) *Node
+
+// Scale is what attention scores are multiplied by: 1/sqrt(headDim).
+func Scale(c model.Config) float64 { return 1 / math.Sqrt(float64(c.HeadDim)) }
+
+// Forward runs the layers over tokens [seqs, tokens] i32 at positions [seqs, tokens] i32 and returns the final normed hidden
+// states [seqs, tokens, hidden] in the dtype of the embedding. cos and sin are RopeTables, [positions, headDim/2] f32.
+func Forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend) *Node {
+	seqs, length := tokens.Shape().Dim(0), tokens.Shape().Dim(1)
+	cos, sin = rowsAt(cos, positions), rowsAt(sin, positions)
+	x := Gather(weights[0], Reshape(tokens, -1, 1)) // [seqs*tokens, hidden]
+	for l := range c.Layers {
+		w := weights[c.FirstLayer()+l*model.PerLayer:][:model.PerLayer]
+		attnNorm, qkv, o, mlpNorm, gateUp, down := w[0], w[1], w[2], w[3], w[4], w[5]
+
+		h := DotProduct(rmsNorm(x, attnNorm, c.NormEps), qkv)
+		q := rotate(columns(h, 0, c.Heads, c.HeadDim), cos, sin)
+		k := rotate(columns(h, c.Heads, c.KVHeads, c.HeadDim), cos, sin)
+		v := columns(h, c.Heads+c.KVHeads, c.KVHeads, c.HeadDim)
+		mixed := attend(l, perSeq(q, seqs, length), perSeq(k, seqs, length), perSeq(v, seqs, length))
+		x = Add(x, DotProduct(Reshape(mixed, seqs*length, c.Heads*c.HeadDim), o))
+
+		h = DotProduct(rmsNorm(x, mlpNorm, c.NormEps), gateUp)
+		gate, up := SliceAxis(h, 1, AxisRange(0, c.FFN)), SliceAxis(h, 1, AxisRange(c.FFN, 2*c.FFN))
+		x = Add(x, DotProduct(Mul(Mul(gate, Sigmoid(gate)), up), down))
+	}
+	return Reshape(rmsNorm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
+}
+
+// Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].
+func Logits(head, hidden *Node) *Node {
+	return ConvertDType(DotProduct(hidden, head), dtypes.Float32)
+}
+
+// Head is the head [hidden, vocab] of a model with these weights: a tied one is the embedding, turned inside the graph so that
+// gradients reach it. Serving keeps a turned copy beside the weights, because products of few rows with a [vocab, hidden] matrix
+// take up to seven times as long on a CPU.
+func Head(c model.Config, weights []*Node) *Node {
+	if c.TiedHead {
+		return Transpose(weights[0], 0, 1)
+	}
+	return weights[2]
+}
+
+// rmsNorm scales each row of x [rows, hidden] to unit mean square, computed in f32 (Zhang & Sennrich, arXiv 1910.07467).
+// Div by Sqrt, for GoMLX has no gradient of Rsqrt.
+func rmsNorm(x, scale *Node, eps float64) *Node {
+	x32 := ConvertDType(x, dtypes.Float32)
+	meanSquare := ReduceAndKeep(Square(x32), ReduceMean, -1)
+	y := Div(x32, Sqrt(AddScalar(meanSquare, eps)))
+	return ConvertDType(Mul(y, ExpandLeftToRank(ConvertDType(scale, dtypes.Float32), 2)), x.DType())
+}
+
+// columns takes n heads of h [rows, heads*headDim], from the given head on: [rows, n, headDim].
+func columns(h *Node, from, n, headDim int) *Node {
+	return Reshape(SliceAxis(h, 1, AxisRange(from*headDim, (from+n)*headDim)), -1, n, headDim)
+}
+
+func perSeq(x *Node, seqs, length int) *Node {
+	return Reshape(x, seqs, length, x.Shape().Dim(1), x.Shape().Dim(2))
+}
+
+// rowsAt looks positions up in a table [positions, headDim/2]: [rows, 1, headDim/2], ready to meet [rows, heads, headDim/2].
+func rowsAt(table, positions *Node) *Node {
+	return ExpandDims(Gather(table, Reshape(positions, -1, 1)), 1)
+}
+
+// rotate turns the pairs (i, i+headDim/2) of x [rows, heads, headDim] by their position's angles (Su et al., arXiv 2104.09864).
+func rotate(x, cos, sin *Node) *Node {
+	half := x.Shape().Dim(2) / 2
+	a := ConvertDType(SliceAxis(x, 2, AxisRange(0, half)), dtypes.Float32)
+	b := ConvertDType(SliceAxis(x, 2, AxisRange(half, 2*half)), dtypes.Float32)
+	turned := Concatenate([]*Node{Sub(Mul(a, cos), Mul(b, sin)), Add(Mul(b, cos), Mul(a, sin))}, 2)
+	return ConvertDType(turned, x.DType())
+}
