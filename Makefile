@@ -1,0 +1,83 @@
+# `make` alone lists what there is. Everything fetched or built lands in .cache/ and bin/, which git ignores.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# GOEXPERIMENT: the SIMD kernels of the Go backend. CGO_LDFLAGS: where libtokenizers.a lies. The last one keeps GoMLX from
+# looking for plugins on the network.
+export GOEXPERIMENT := simd
+export CGO_LDFLAGS := -L$(CURDIR)/.cache/lib
+export GOMLX_NO_AUTO_INSTALL := 1
+
+RELEASE ?=
+FUZZTIME ?= 20s
+TESTFLAGS ?=
+export TESTFLAGS
+PACKAGES ?= ./...
+IMAGE ?= astro
+BENCH_MODEL ?= models/countdown-base
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: native
+native: .cache-tokenizers ## build or fetch the native parts: libtokenizers.a (needed), the XLA CPU plugin (optional)
+	@scripts/xla-cpu.sh
+
+.PHONY: .cache-tokenizers
+.cache-tokenizers:
+	@scripts/libtokenizers.sh
+
+.PHONY: build
+build: .cache-tokenizers ## build bin/astro
+	@go build -ldflags '$(if $(RELEASE),-X main.release=$(RELEASE))' -o bin/astro ./cmd/astro
+
+.PHONY: run
+run: native build ## serve the demo model on this machine; prints its address and a curl line
+	@exec bin/astro serve
+
+.PHONY: test
+test: native ## run every test, on each backend that this machine has; names packages above 60 s
+	@scripts/test.sh all $(PACKAGES)
+
+.PHONY: test-xla
+test-xla: native ## run the tests of the packages that compile graphs; fails where the XLA CPU plugin is missing
+	@scripts/test.sh xla $(PACKAGES)
+
+.PHONY: test-race
+test-race: .cache-tokenizers ## run the packages that compile no graph, under the race detector
+	@scripts/test.sh race $(PACKAGES)
+
+.PHONY: fuzz
+fuzz: .cache-tokenizers ## run each fuzz test for FUZZTIME (20s)
+	@scripts/fuzz.sh $(FUZZTIME) $(PACKAGES)
+
+.PHONY: lint
+lint: .cache-tokenizers ## go vet, gofmt, the laws in internal/lint; golangci-lint where it is installed
+	@scripts/lint.sh
+
+.PHONY: bench
+bench: native build ## time steps of the demo model in process (BENCH_MODEL=DIR for another)
+	@bin/astro bench step $(BENCH_MODEL)
+
+.PHONY: image
+image: ## build the container image astro (needs docker)
+	@command -v docker >/dev/null || { echo 'astro: docker is missing; `make rootfs` lays out the same root folder without it' >&2; exit 1; }
+	@docker build -t $(IMAGE) .
+
+.PHONY: rootfs
+rootfs: native build ## lay out the image's root folder in .cache/rootfs, without docker
+	@scripts/rootfs.sh build
+
+.PHONY: rootfs-test
+rootfs-test: rootfs ## run the binary there as a non-root user on a read-only tree (needs root)
+	@scripts/rootfs.sh test
+
+.PHONY: clean
+clean: ## remove what was built; keeps the native parts in .cache
+	@rm -rf bin .cache/rootfs .cache/test
+
+.PHONY: clean-cache
+clean-cache: clean ## remove .cache too: the next build takes about two minutes longer
+	@rm -rf .cache

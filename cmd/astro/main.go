@@ -1,0 +1,38 @@
+// Command astro serves a Llama model over the OpenAI API and trains it in the same process.
+//
+// Each command lives in the file of its name and only reads flags and wires packages together; the work is done below.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the first signal asks commands to end in order, a second one ends the process
+	if err := newRootCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "astro:", err)
+		os.Exit(1)
+	}
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "astro",
+		Short:         "Serve a Llama model over the OpenAI API, and train it, in one process",
+		Version:       version(),
+		SilenceUsage:  true, // an error is one line that says what to do, not a page of flags
+		SilenceErrors: true, // main prints it
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		newVersionCommand(),
+	)
+	return root
+}

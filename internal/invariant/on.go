@@ -1,0 +1,6 @@
+//go:build invariants
+
+package invariant
+
+// Enabled says whether this binary was built with `-tags invariants`.
+const Enabled = true
