@@ -22,7 +22,10 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: native
-native: .cache-tokenizers ## build or fetch the native parts: libtokenizers.a (needed), the XLA CPU plugin (optional)
+native: .cache-tokenizers xla ## both native parts: libtokenizers.a (needed) and the XLA CPU plugin (optional)
+
+.PHONY: xla
+xla: ## fetch the XLA CPU plugin into .cache, or say why it cannot be had
 	@scripts/xla-cpu.sh
 
 .PHONY: .cache-tokenizers

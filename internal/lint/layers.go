@@ -24,11 +24,12 @@ var outside = []string{"internal/lint", "scripts"}
 
 // sideways are the only edges inside one row, or upwards.
 var sideways = map[[2]string]string{
-	{"sampler/grammar", "model/tokenizer"}: "a grammar is compiled to token ids",
-	{"server", "training/reward"}:          "pure verdicts, shared by everything in row 4",
-	{"server", "training/eval"}:            "statistics, shared by everything in row 4",
-	{"benchmarks", "training/reward"}:      "pure verdicts, shared by everything in row 4",
-	{"benchmarks", "training/eval"}:        "statistics, shared by everything in row 4",
+	{"sampler/grammar", "model/tokenizer"}:    "a grammar is compiled to token ids",
+	{"internal/device", "internal/invariant"}: "its self-checks follow the same build tag",
+	{"server", "training/reward"}:             "pure verdicts, shared by everything in row 4",
+	{"server", "training/eval"}:               "statistics, shared by everything in row 4",
+	{"benchmarks", "training/reward"}:         "pure verdicts, shared by everything in row 4",
+	{"benchmarks", "training/eval"}:           "statistics, shared by everything in row 4",
 }
 
 // inside orders the packages of the two folders that hold more than one concept: a package may import those in lower rows,

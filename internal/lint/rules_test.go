@@ -48,6 +48,8 @@ var examples = []example{
 	{"layers", "elsewhere/a.go", `package elsewhere`, "no place"},
 	{"layers", "internal/device/a.go", `package device; import _ "astro/internal/telemetry"`, "do not know each other"},
 
+	{"layers", "internal/device/a.go", `package device; import _ "astro/internal/invariant"`, ""},
+
 	{"imports", "engine/a.go", `package engine; import "C"`, "cgo"},
 	{"imports", "kernels/a.go", `package kernels; import "C"`, ""},
 	{"imports", "engine/a.go", `package engine; import _ "github.com/valyala/fasthttp"`, "server's"},

@@ -1,0 +1,34 @@
+# The CPU image: one binary, the XLA CPU plugin, the demo model; runs as a non-root user on a read-only root.
+#
+#   make image
+#   docker run --rm --read-only --tmpfs /tmp --network host astro
+#
+# Host networking, because without keys astro listens on loopback only. Base images are named by tag: whoever builds decides
+# which digest those mean, with the registry at hand.
+
+FROM rust:1-slim-trixie AS rust
+
+FROM golang:1.26-trixie AS build
+RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-pip && rm -rf /var/lib/apt/lists/*
+COPY --from=rust /usr/local/cargo /usr/local/cargo
+COPY --from=rust /usr/local/rustup /usr/local/rustup
+ENV PATH=/usr/local/cargo/bin:$PATH CARGO_HOME=/usr/local/cargo RUSTUP_HOME=/usr/local/rustup
+WORKDIR /src
+# The native parts first: they change rarely and take minutes.
+COPY go.mod go.sum ./
+COPY scripts scripts
+RUN scripts/libtokenizers.sh && scripts/xla-cpu.sh
+COPY . .
+ARG RELEASE=
+RUN make build RELEASE="$RELEASE" && scripts/rootfs.sh lay /rootfs
+
+FROM debian:trixie-slim
+COPY --from=build /rootfs /
+# XDG_CACHE_HOME: where compiled XLA programs are kept; mount a volume there to keep them across restarts.
+ENV XDG_CACHE_HOME=/tmp
+WORKDIR /usr/local/share/astro
+USER 65532:65532
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/local/bin/astro"]
+CMD ["serve"]

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# The root folder of the container image, with and without docker.
+#   lay DIR   puts astro's own files under DIR (the Dockerfile does this in its build stage)
+#   build     .cache/rootfs: the same, and the shared libraries of this machine, so that it can be entered with chroot
+#   test      runs the binary in .cache/rootfs as user 65532 on a read-only tree with only /tmp writable (needs root)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib.sh
+
+root=$PWD/.cache/rootfs
+plugin=.cache/xla-cpu/pjrt_c_api_cpu_plugin.so
+share=usr/local/share/astro
+user=65532
+
+lay() {
+  local to=$1
+  [[ -x bin/astro ]] || fail "no bin/astro: run make build first"
+  install -D -m 0755 bin/astro "$to/usr/local/bin/astro"
+  mkdir -p "$to/$share"
+  cp LICENSE README.md "$to/$share/"
+  if [[ -d models ]]; then cp -r models "$to/$share/"; fi
+  if [[ -s $plugin ]]; then
+    mkdir -p "$to/usr/local/lib/astro"
+    cp -l "$plugin" "$to/usr/local/lib/astro/" 2>/dev/null || cp "$plugin" "$to/usr/local/lib/astro/"
+  fi
+  chmod -R a+rX "$to/usr/local"
+}
+
+# libraries FILE...: the shared libraries that the files load, the dynamic loader included.
+libraries() { ldd "$@" 2>/dev/null | grep -oE '/[^ ]+\.so[^ ]*' | grep -v ':$' | sort -u; }
+
+build() {
+  rm -rf "$root"
+  mkdir -p "$root"/{tmp,proc,etc}
+  lay "$root"
+  printf 'astro:x:%s:%s::/tmp:/bin/false\n' $user $user >"$root/etc/passwd"
+  local lib
+  for lib in $(libraries bin/astro $([[ -s $plugin ]] && echo "$plugin")); do
+    install -D -m 0755 "$(readlink -f "$lib")" "$root$lib"
+  done
+  say "laid out $root ($(du -sh --apparent-size "$root" | cut -f1))"
+}
+
+# inside COMMAND...: runs it as the image would. Mounts live in a namespace of their own and end with it.
+inside() {
+  unshare --mount --pid --fork --kill-child -- bash -eu -c '
+    root=$1; user=$2; shift 2
+    mount --make-rprivate /
+    mount --bind "$root" "$root"
+    mount -t proc proc "$root/proc"
+    mount -o remount,ro,bind "$root"
+    mount -t tmpfs -o size=1g,mode=1777 tmpfs "$root/tmp"
+    exec env -i PATH=/usr/local/bin HOME=/tmp XDG_CACHE_HOME=/tmp \
+      chroot --userspec="$user:$user" "$root" "$@"' inside "$root" $user "$@"
+}
+
+# serve_once: the server comes up on a free port, answers one chat request, and ends on SIGTERM.
+serve_once() {
+  local log=.cache/rootfs.log url="" i
+  inside /usr/local/bin/astro serve "/$share/models/countdown-base" --port 0 >"$log" 2>&1 &
+  local pid=$!
+  trap 'kill -TERM '"$pid"' 2>/dev/null || true' EXIT
+  for ((i = 0; i < 300; i++)); do
+    url=$(sed -n 's/.*listening on \(http[^ ]*\).*/\1/p' "$log" | head -1)
+    [[ -n $url ]] && break
+    kill -0 "$pid" 2>/dev/null || fail "the server ended: $(tail -3 "$log")"
+    sleep 0.2
+  done
+  [[ -n $url ]] || fail "the server did not say 'listening on' within 60 s: $(tail -3 "$log")"
+  curl -fsS --max-time 60 "$url/v1/chat/completions" -H 'Content-Type: application/json' \
+    -d '{"model":"countdown-base","messages":[{"role":"user","content":"3 7 2 9 -> 27"}],"max_tokens":16}' | cut -c1-300
+  echo
+}
+
+run_tests() {
+  [[ $(id -u) == 0 ]] || fail "make rootfs-test needs root for chroot and mount; as another user, make rootfs alone lays out the folder"
+  need unshare "it is in util-linux"
+  need curl "it asks the server a question"
+  say "as user $user on a read-only tree:"
+  inside /usr/local/bin/astro version
+  if inside /usr/local/bin/astro help doctor >/dev/null 2>&1; then inside /usr/local/bin/astro doctor; fi
+  [[ -d $root/$share/models/countdown-base ]] || fail "no demo model in $root/$share/models: train or check it out first"
+  serve_once
+  say "rootfs test passed"
+}
+
+case ${1:-} in
+lay) lay "${2:?lay needs a folder}" ;;
+build) build ;;
+test) run_tests ;;
+*) fail "got '${1:-}'; want lay DIR, build or test" ;;
+esac
