@@ -13,6 +13,6 @@ sha256() { cat "$@" | if command -v sha256sum >/dev/null 2>&1; then sha256sum; e
 library_key() {
   local version
   version=$(go list -m -f '{{.Version}}' "$1")
-  printf '%s %s %s-%s' "$version" "$(sha256 scripts/libtokenizers.sh scripts/libtokenizers/Cargo.toml scripts/libtokenizers/Cargo.lock)" \
+  printf '%s %s %s-%s' "$version" "$(sha256 scripts/libtokenizers/Cargo.toml scripts/libtokenizers/Cargo.lock)" \
     "$(uname -s)" "$(uname -m)"
 }

@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
 
+need go "install Go 1.26 or newer."
 module=github.com/daulet/tokenizers
 out=.cache/lib
 lib=$out/libtokenizers.a

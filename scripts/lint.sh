@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
 
 bad=0
-unformatted=$(git ls-files -co --exclude-standard '*.go' 2>/dev/null | xargs -r gofmt -l)
+unformatted=$(find . -name '*.go' -not -path './.cache/*' -print0 | xargs -0r gofmt -l)
 if [[ -n $unformatted ]]; then
   say "not formatted (run gofmt -w): $unformatted"
   bad=1

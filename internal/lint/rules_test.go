@@ -52,6 +52,8 @@ var examples = []example{
 
 	{"imports", "engine/a.go", `package engine; import "C"`, "cgo"},
 	{"imports", "kernels/a.go", `package kernels; import "C"`, ""},
+	{"imports", "engine/a.go", `package engine; import _ "flag"`, "only in the command"},
+	{"imports", "engine/a_test.go", `package engine; import _ "flag"`, ""},
 	{"imports", "engine/a.go", `package engine; import _ "github.com/valyala/fasthttp"`, "server's"},
 	{"imports", "server/web/a.go", `package web; import _ "github.com/valyala/fasthttp/fasthttputil"`, ""},
 	{"imports", "openai/a.go", `package openai; import _ "golang.org/x/exp/maps"`, "standard library"},
