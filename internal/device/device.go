@@ -1,0 +1,204 @@
+// Package device runs computation graphs on the machine's best backend: one backend per process and Kind, graphs compiled to
+// Programs that update their large arguments in place, and library functions that have a body of their own on each platform.
+package device
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/gobackend"
+	"github.com/gomlx/go-xla/compute/xla"
+
+	"astro/internal/device/execcache"
+	"astro/internal/device/interposer"
+)
+
+// Kind names a backend.
+type Kind string
+
+// The backends.
+const (
+	Go      Kind = "go"       // GoMLX's backend in pure Go, compiled in
+	XLACPU  Kind = "xla:cpu"  // the XLA compiler on this machine's processors, from a plugin file
+	XLACUDA Kind = "xla:cuda" // the same on a GPU of NVIDIA
+)
+
+// Auto is the value of Options.Backend that takes the best backend that works: xla:cuda, then xla:cpu, then go.
+const Auto = "auto"
+
+var bestFirst = []Kind{XLACUDA, XLACPU, Go}
+
+// defaultCacheLimitBytes is the size of the executable cache if Options does not say.
+const defaultCacheLimitBytes = 2 << 30
+
+// Options say which backend to open and where its files are.
+type Options struct {
+	Backend         string // "auto" (also ""), "go", "xla:cpu" or "xla:cuda"
+	PluginDir       string // folder looked into first for plugins; "" = the usual places only (see FindPlugin)
+	CacheDir        string // of compiled executables, private to the user (see DefaultCacheDir); "" = they are not kept
+	CacheLimitBytes int64  // of that folder; 0 = 2 GiB
+}
+
+// Device is an open backend. It is safe for concurrent use and lives as long as the process.
+type Device struct {
+	kind    Kind
+	backend compute.Backend
+	plugin  string // the plugin's file; "" for Go
+	cache   *execcache.Cache
+	skipped []error // why Auto passed over better backends
+	programs
+}
+
+// opened holds the process's devices: tensors of two instances of one backend cannot meet in a graph, so there is only one each.
+var opened = struct {
+	sync.Mutex
+	byKind map[Kind]*Device
+}{byKind: map[Kind]*Device{}}
+
+// Open gives the process's device of the wanted kind. The first Open of a kind decides its other options. An error says what is
+// missing and what to do about it.
+func Open(o Options) (*Device, error) {
+	opened.Lock()
+	defer opened.Unlock()
+	switch o.Backend {
+	case Auto, "":
+		return openBest(o)
+	case string(Go), string(XLACPU), string(XLACUDA):
+		return openKind(Kind(o.Backend), o)
+	}
+	return nil, fmt.Errorf("open backend %q: no such backend; use auto, go, xla:cpu or xla:cuda", o.Backend)
+}
+
+func openBest(o Options) (*Device, error) {
+	var skipped []error
+	for _, kind := range bestFirst {
+		d, err := openKind(kind, o)
+		if err == nil {
+			d.skipped = skipped
+			return d, nil
+		}
+		skipped = append(skipped, err)
+	}
+	return nil, fmt.Errorf("open any backend: %w", errors.Join(skipped...))
+}
+
+func openKind(kind Kind, o Options) (*Device, error) {
+	if d := opened.byKind[kind]; d != nil {
+		return d, nil
+	}
+	d, err := newDevice(kind, o)
+	if err != nil {
+		return nil, fmt.Errorf("open backend %s: %w", kind, err)
+	}
+	opened.byKind[kind] = d
+	return d, nil
+}
+
+func newDevice(kind Kind, o Options) (*Device, error) {
+	d := &Device{kind: kind}
+	if kind == Go {
+		b, err := gobackend.New("ops_sequential") // in the parallel mode a donated buffer may be copied, and closures can deadlock
+		d.backend = b
+		return d, err
+	}
+	var err error
+	if d.plugin, err = FindPlugin(kind, o.PluginDir); err != nil {
+		return nil, err
+	}
+	if d.cache, err = openCache(o); err != nil {
+		return nil, err
+	}
+	return d, d.openXLA()
+}
+
+func openCache(o Options) (*execcache.Cache, error) {
+	if o.CacheDir == "" {
+		return nil, nil
+	}
+	limit := o.CacheLimitBytes
+	if limit == 0 {
+		limit = defaultCacheLimitBytes
+	}
+	return execcache.Open(o.CacheDir, limit)
+}
+
+// openXLA loads the plugin behind the interposer and makes its client.
+func (d *Device) openXLA() error {
+	name := "/astro/cpu" // an absolute name skips go-xla's plugin search and its downloads
+	if d.kind == XLACUDA {
+		name = "/astro/cuda" // go-xla chooses CUDA's numerics by this word
+		if err := prepareCUDA(d.plugin); err != nil {
+			return err
+		}
+	}
+	xla.EnableAutoInstall(false)
+	kind := d.kind
+	if err := registerOnce(interposer.Config{
+		Name:    name,
+		Path:    d.plugin,
+		Compile: func(text string) (interposer.Rewritten, error) { return rewrite(kind, text) },
+		Cache:   d.cache,
+		Host:    hostCPU().identity(),
+	}); err != nil {
+		return err
+	}
+	b, err := xla.New(name)
+	if err != nil {
+		return err
+	}
+	d.backend = b
+	return nil
+}
+
+// registration is what a plugin's table was made for; it outlives a client that could not be made (a GPU that was busy).
+var registration = map[string]string{}
+
+// registerOnce registers a plugin at its first use and keeps that registration when a later Open tries again.
+func registerOnce(c interposer.Config) error {
+	if path, done := registration[c.Name]; done {
+		if path != c.Path {
+			return fmt.Errorf("plugin %s is loaded already; %s needs a new process", path, c.Path)
+		}
+		return nil
+	}
+	if err := interposer.Register(c); err != nil {
+		return err
+	}
+	registration[c.Name] = c.Path
+	return nil
+}
+
+// Kind says which backend it is.
+func (d *Device) Kind() Kind { return d.kind }
+
+// Backend is what GoMLX's functions take. Graphs compiled on it by other means than Compile get library functions too, but no
+// in-place updates.
+func (d *Device) Backend() compute.Backend { return d.backend }
+
+// Plugin is the file of the PJRT plugin, or "".
+func (d *Device) Plugin() string { return d.plugin }
+
+// Skipped says why the better backends were passed over, if the device was opened with Auto.
+func (d *Device) Skipped() []error { return d.skipped }
+
+// CacheStats counts reads and writes of the executable cache by this process; ok is false without a cache.
+func (d *Device) CacheStats() (stats execcache.Stats, ok bool) {
+	if d.cache == nil {
+		return stats, false
+	}
+	return d.cache.Stats(), true
+}
+
+// deviceOf finds the device that owns a backend, or gives nil.
+func deviceOf(b compute.Backend) *Device {
+	opened.Lock()
+	defer opened.Unlock()
+	for _, d := range opened.byKind {
+		if d.backend == b {
+			return d
+		}
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package device
+
+import (
+	"bufio"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// host is what this machine's processors can do and how much memory there is.
+type host struct {
+	model    string
+	features []string // instruction sets, as the kernel names them; empty where it does not say
+}
+
+// hostCPU reads /proc/cpuinfo; elsewhere only the architecture is known.
+func hostCPU() host {
+	h := host{model: runtime.GOARCH}
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return h
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		key, value, _ := strings.Cut(lines.Text(), ":")
+		switch strings.TrimSpace(key) {
+		case "model name":
+			h.model = strings.TrimSpace(value)
+		case "flags", "Features":
+			h.features = strings.Fields(value)
+			return h
+		}
+	}
+	return h
+}
+
+// identity changes whenever code compiled for one host may not run on the other.
+func (h host) identity() string {
+	return runtime.GOARCH + "\x00" + h.model + "\x00" + strings.Join(h.features, " ")
+}
+
+// simdFeatures are the vector instruction sets worth telling.
+func (h host) simdFeatures() (found []string) {
+	for _, f := range h.features {
+		switch f {
+		case "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_bf16", "avx512_fp16", "avx512_vnni", "amx_tile", "amx_bf16", "asimd", "sve":
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+// memoryBytes is the machine's memory and what is free of it now; zeros where it is not known.
+func memoryBytes() (total, available int64) {
+	data, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, 0
+	}
+	for line := range strings.Lines(string(data)) {
+		key, value, _ := strings.Cut(line, ":")
+		kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		switch key {
+		case "MemTotal":
+			total = kib << 10
+		case "MemAvailable":
+			available = kib << 10
+		}
+	}
+	return total, available
+}

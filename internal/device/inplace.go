@@ -1,0 +1,56 @@
+package device
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// sharedWithHost says for each aliased argument whether its memory is the host's: XLA copies such memory once instead of taking it
+// over.
+func (p *Program) sharedWithHost(args []*tensors.Tensor) []bool {
+	shared := make([]bool, len(p.aliased))
+	for k, i := range p.aliased {
+		shared[k] = p.device.kind != Go && args[i].IsShared()
+	}
+	return shared
+}
+
+// addresses are where the aliased arguments' data are, if runs are checked; 0 = anywhere.
+func (p *Program) addresses(buffers []compute.Buffer, shared []bool) []uintptr {
+	if !checkRuns {
+		return nil
+	}
+	at := make([]uintptr, len(p.aliased))
+	for k, i := range p.aliased {
+		if !shared[k] {
+			at[k] = address(buffers[i])
+		}
+	}
+	return at
+}
+
+// checkInPlace panics if an output that should be in its argument's memory is elsewhere.
+func (p *Program) checkInPlace(before []uintptr, results []compute.Buffer) {
+	for k, was := range before {
+		q := p.params[p.aliased[k]]
+		if now := address(results[q.Alias]); was != 0 && was != now {
+			panic(fmt.Sprintf("BUG: program %s copied %s: got output %d at %#x; want it in place at %#x", p.name, q.Name, q.Alias, now, was))
+		}
+	}
+}
+
+// address is where a buffer's data are, or 0 where the backend does not say or there are none.
+func address(b compute.Buffer) uintptr {
+	flat, err := b.Data()
+	if err != nil {
+		return 0
+	}
+	v := reflect.ValueOf(flat)
+	if v.Len() == 0 {
+		return 0
+	}
+	return v.Pointer()
+}
