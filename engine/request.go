@@ -19,6 +19,7 @@ type Request struct {
 	Prompt     []int32        // token ids, at least one
 	N          int            // samples, at least 1; they share the prompt's pages
 	Params     sampler.Params // sample i draws with SampleSeed(Params.Seed, i)
+	Seeded     bool           // Params.Seed is the caller's; false = Engine.Submit draws a random one
 	MaxTokens  int            // new tokens per sample; 0 = score the prompt only
 	MinTokens  int            // end-of-sequence and StopTokens are banned before this many new tokens
 	StopTokens []int32        // ids that end a sample, besides the model's own end-of-sequence ids
@@ -43,6 +44,7 @@ const (
 
 // Event is one token, or the end of a sample, leaving the engine.
 type Event struct {
+	Request uint64         // number that Scheduler.Submit gave
 	Index   int            // which of the Request's N samples
 	Choice  sampler.Choice // the token; valid if HasToken
 	Version int64          // of the Policy that drew it
@@ -54,6 +56,8 @@ type Event struct {
 
 	PromptScores []TokenScore // on the first Event of sample 0 if Request.Score: one per prompt token, the first without a value
 	CachedTokens int          // on the first Event of a sample: prompt tokens that came from the prefix cache
+
+	completion *Completion // with Finish: the whole sample, for Options.OnCompletion
 }
 
 // Completion is one finished sample, as the store keeps it: nothing in it is ever tokenised again.
@@ -69,4 +73,5 @@ type Completion struct {
 	Class     Class
 	Salt      string
 	Finish    FinishReason
+	Err       error // with FinishError
 }

@@ -12,7 +12,6 @@ type pair struct {
 	t      *testing.T
 	fast   *Cache
 	slow   *naive
-	chains []*Chain
 	tables []*Table
 	slows  []*naiveTable
 	texts  [][]int32 // tokens of each table; the first done[i] are computed
@@ -24,23 +23,21 @@ func newPair(t *testing.T, cfg Config) *pair {
 }
 
 func (p *pair) open(space Space, text []int32, limit int) {
-	chain := p.fast.Chain(space)
-	fast, n := p.fast.Open(chain, text, limit)
+	fast, n := p.fast.Open(p.fast.Chain(space), text, limit)
 	slow, m := p.slow.open(space, text, limit)
 	if n != m || !slices.Equal(fast.pages, slow.pages) {
 		p.t.Fatalf("open: %d tokens in pages %v; want %d in %v", n, fast.pages, m, slow.pages)
 	}
-	p.add(chain, fast, slow, text, n)
+	p.add(fast, slow, text, n)
 }
 
-func (p *pair) add(chain *Chain, fast *Table, slow *naiveTable, text []int32, done int) {
-	p.chains, p.tables, p.slows = append(p.chains, chain), append(p.tables, fast), append(p.slows, slow)
+func (p *pair) add(fast *Table, slow *naiveTable, text []int32, done int) {
+	p.tables, p.slows = append(p.tables, fast), append(p.slows, slow)
 	p.texts, p.done = append(p.texts, text), append(p.done, done)
 }
 
 func (p *pair) fork(i, tokens int, text []int32) {
-	chain := p.chains[i].Fork(tokens)
-	p.add(chain, p.fast.Fork(p.tables[i], chain, tokens), p.slow.fork(p.slows[i], tokens), text, tokens)
+	p.add(p.fast.Fork(p.tables[i], tokens), p.slow.fork(p.slows[i], tokens), text, tokens)
 }
 
 // compute reserves and publishes the next n tokens of table i, if they fit.
@@ -62,7 +59,7 @@ func (p *pair) compute(i, n int) bool {
 func (p *pair) close(i int) {
 	p.fast.Close(p.tables[i])
 	p.slow.close(p.slows[i])
-	p.chains, p.tables, p.slows = slices.Delete(p.chains, i, i+1), slices.Delete(p.tables, i, i+1), slices.Delete(p.slows, i, i+1)
+	p.tables, p.slows = slices.Delete(p.tables, i, i+1), slices.Delete(p.slows, i, i+1)
 	p.texts, p.done = slices.Delete(p.texts, i, i+1), slices.Delete(p.done, i, i+1)
 }
 

@@ -53,8 +53,11 @@ func (ch *Chain) key(tokens []int32, i int) Key {
 	return ch.keys[i]
 }
 
-// Fork returns a Chain for a list that begins with the same tokens and goes on by itself.
-func (ch *Chain) Fork(tokens int) *Chain {
+// fork returns a Chain for a list that begins with the same tokens and goes on by itself.
+func (ch *Chain) fork(tokens int) *Chain {
 	n := min(len(ch.keys), tokens/ch.pageTokens)
 	return &Chain{space: ch.space, pageTokens: ch.pageTokens, root: ch.root, keys: ch.keys[:n:n]}
 }
+
+// Space is where the Chain's pages belong.
+func (ch *Chain) Space() Space { return ch.space }

@@ -11,6 +11,9 @@ type Table struct {
 	closed    bool
 }
 
+// Chain holds the keys of the Table's pages; a Sequence keeps it when it loses the Table.
+func (t *Table) Chain() *Chain { return t.chain }
+
 // Pages is the page table. It is read only, and valid until the next call with this Table.
 func (t *Table) Pages() []int32 { return t.pages }
 
@@ -34,13 +37,12 @@ func (c *Cache) Open(chain *Chain, tokens []int32, limit int) (*Table, int) {
 }
 
 // Fork returns a Table that shares the pages of t's first tokens positions, the last page of them maybe partially filled.
-// chain is that of the new Table.
-func (c *Cache) Fork(t *Table, chain *Chain, tokens int) *Table {
+func (c *Cache) Fork(t *Table, tokens int) *Table {
 	n := c.PagesFor(tokens)
 	if n > len(t.pages) {
 		panic(fmt.Sprintf("BUG: a fork of %d pages of a table of %d", n, len(t.pages)))
 	}
-	fork := &Table{chain: chain, pages: append([]int32(nil), t.pages[:n]...)}
+	fork := &Table{chain: t.chain.fork(tokens), pages: append([]int32(nil), t.pages[:n]...)}
 	fork.published = min(t.published, tokens/c.cfg.PageTokens)
 	for _, p := range fork.pages {
 		c.hold(p)

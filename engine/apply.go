@@ -1,0 +1,178 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"astro/sampler"
+)
+
+// Apply takes what the Plan gave: tokens are appended, Sequences go on or finish. It returns the Events in row order; the
+// slice is valid until the next call. The Result must have one row per row of the Plan.
+func (s *Scheduler) Apply(result Result) []Event {
+	rows := s.takePlan("Apply")
+	if len(result.Rows) != len(rows) {
+		panic(fmt.Sprintf("BUG: a result of %d rows; want %d", len(result.Rows), len(rows)))
+	}
+	for i, q := range s.planned {
+		s.applyRow(q, &rows[i], &result.Rows[i])
+	}
+	s.check()
+	return s.events
+}
+
+// Fail says that the Plan failed: its Sequences end with FinishError. If cause wraps ErrPoolsLost, all others start again
+// from their tokens and no Prefix is left.
+func (s *Scheduler) Fail(cause error) []Event {
+	s.takePlan("Fail")
+	s.counters.FailedSteps++
+	for _, q := range s.planned {
+		s.finish(q, FinishError, -1, cause)
+	}
+	if errors.Is(cause, ErrPoolsLost) {
+		s.forgetPages()
+	}
+	s.check()
+	return s.events
+}
+
+func (s *Scheduler) takePlan(operation string) []Row {
+	if s.plan == nil {
+		panic("BUG: " + operation + " was called without a plan")
+	}
+	rows := s.plan.Rows
+	s.plan, s.events = nil, s.events[:0]
+	s.counters.Steps++
+	return rows
+}
+
+// forgetPages gives back every page, because their content is gone.
+func (s *Scheduler) forgetPages() {
+	for len(s.running) > 0 {
+		s.preempt(s.running[len(s.running)-1])
+	}
+	for s.releaseKept(nil) {
+	}
+	s.cache.Swap(s.version)
+}
+
+func (s *Scheduler) applyRow(q *sequence, row *Row, result *RowResult) {
+	if err := s.checkRow(row, result); err != nil {
+		s.finish(q, FinishError, -1, err)
+		return
+	}
+	if decode := len(row.Tokens) == 1 && row.Start >= len(q.sub.request.Prompt); !decode {
+		s.counters.PromptTokens += uint64(len(row.Tokens))
+	}
+	q.computed += len(row.Tokens)
+	s.cache.Publish(q.table, q.tokens[:q.computed])
+	s.forkPrompt(q)
+	q.keepScores(row, result)
+	switch {
+	case row.Sample != nil:
+		s.appendToken(q, result.Choice)
+	case q.pending() == 0: // nothing is to be drawn
+		s.finish(q, FinishLength, -1, nil)
+	}
+}
+
+// checkRow refuses what must not reach a client. The error belongs to this row alone.
+func (s *Scheduler) checkRow(row *Row, result *RowResult) error {
+	choice := result.Choice
+	switch {
+	case result.Err != nil:
+		return result.Err
+	case row.Score != nil && len(result.Scores) != len(row.Tokens):
+		return fmt.Errorf("the runner scored %d tokens of %d", len(result.Scores), len(row.Tokens))
+	case row.Sample == nil:
+		return nil
+	case choice.Token < 0 || int(choice.Token) >= s.config.Vocab:
+		return fmt.Errorf("the runner drew token %d of a vocabulary of %d", choice.Token, s.config.Vocab)
+	case math.IsNaN(float64(choice.Logprob)):
+		return errors.New("the model's logits are not finite")
+	}
+	return nil
+}
+
+// keepScores files the log-probabilities of prompt tokens: position p scores token p+1.
+func (q *sequence) keepScores(row *Row, result *RowResult) {
+	if q.scores == nil {
+		return
+	}
+	if row.Score != nil {
+		for i, target := range row.Score.Targets {
+			if target >= 0 {
+				q.scores[row.Start+i+1] = result.Scores[i]
+			}
+		}
+	}
+	q.scored = min(max(q.scored, q.computed), len(q.scores))
+}
+
+// appendToken adds a drawn token and emits it, with the finish if it is the last.
+func (s *Scheduler) appendToken(q *sequence, choice sampler.Choice) {
+	q.tokens = append(q.tokens, choice.Token)
+	q.choices = append(q.choices, choice)
+	s.counters.OutputTokens++
+	event := Event{Choice: choice, HasToken: true}
+	switch {
+	case slices.Contains(q.sub.stops, choice.Token):
+		s.finishWith(q, event, FinishStop, choice.Token, nil)
+	case len(q.tokens) >= q.sub.limit:
+		s.finishWith(q, event, FinishLength, -1, nil)
+	default:
+		event.StopID = -1
+		s.emit(q, event)
+	}
+}
+
+// finish ends a sample without a token.
+func (s *Scheduler) finish(q *sequence, reason FinishReason, stopID int32, err error) {
+	s.finishWith(q, Event{}, reason, stopID, err)
+}
+
+// finishWith ends a sample with its last Event. Its slot and pages are free at once.
+func (s *Scheduler) finishWith(q *sequence, event Event, reason FinishReason, stopID int32, err error) {
+	event.Finish, event.StopID, event.Err = reason, stopID, err
+	event.completion = q.completion(reason, err)
+	s.emit(q, event)
+	s.counters.Finished[reason]++
+	if q.state == running {
+		s.stop(q)
+	} else {
+		s.waiting = remove(s.waiting, q)
+		q.state = done
+	}
+	s.leave(q.sub)
+}
+
+// emit completes an Event and hands it out.
+func (s *Scheduler) emit(q *sequence, event Event) {
+	event.Request, event.Index, event.Version = q.sub.number, q.index, q.sub.version
+	if !q.started {
+		q.started = true
+		event.CachedTokens = max(0, q.cached)
+		if q.scored == len(q.scores) {
+			event.PromptScores = q.scores
+		}
+	}
+	s.events = append(s.events, event)
+}
+
+// leave ends the submission with its last sample.
+func (s *Scheduler) leave(sub *submission) {
+	sub.alive--
+	s.dropKept(sub)
+	if sub.alive > 0 {
+		return
+	}
+	if sub.queued {
+		s.leaveQueue(sub)
+	}
+	if sub.version != 0 {
+		s.unpin(sub.version)
+	}
+	delete(s.subs, sub.number)
+}

@@ -1,0 +1,260 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	"astro/engine/kvcache"
+)
+
+// Scheduler decides what each Step runs. It has no clock, no goroutine, no device and no log: the same calls give the same
+// Plans. One Step is Next, then Apply or Fail; in between nothing else may be called.
+//
+// Next admits waiting Sequences (all Interactive before any Batch, each class in order of arrival, a large one is never
+// overtaken), gives every running decode its one token, and what is left of Config.StepTokens to prompts in chunks. A
+// Sequence that is preempted loses its pages and keeps its output, which is computed again like a prompt; it then draws the
+// same tokens, because draws are counter-based.
+//
+// It is not safe for concurrent use.
+type Scheduler struct {
+	config  Config
+	cache   *kvcache.Cache
+	subs    map[uint64]*submission
+	numbers uint64 // Requests submitted so far
+
+	waiting []*sequence // in order of before
+	running []*sequence // in order of before; at most MaxSlots
+
+	queuedRequests int
+	queuedTokens   int
+
+	version  int64         // current
+	users    map[int64]int // live versions: submissions that need them, plus one for the current
+	retired  []int64       // versions that nobody needs any more, not yet taken
+	plan     *Plan         // in flight; nil = none
+	planned  []*sequence   // by row of plan
+	events   []Event       // made by the operation under way
+	counters Counters
+}
+
+// Counters only grow.
+type Counters struct {
+	Steps        uint64 // plans that ran, failed ones too
+	FailedSteps  uint64
+	PromptTokens uint64 // fed to prefill, recomputed ones too
+	CachedTokens uint64 // prompt tokens that were found in the prefix cache instead, or inherited from a sibling
+	OutputTokens uint64
+	Preemptions  uint64
+	Evictions    uint64 // prefix pages
+	Finished     map[FinishReason]uint64
+}
+
+// NewScheduler returns an idle Scheduler whose current Policy is version, at least 1. It panics if config is not valid.
+func NewScheduler(config Config, version int64) *Scheduler {
+	if err := config.Validate(); err != nil {
+		panic("BUG: " + err.Error())
+	}
+	if version < 1 {
+		panic(fmt.Sprintf("BUG: version %d; want at least 1", version))
+	}
+	return &Scheduler{
+		config: config, cache: kvcache.New(config.cache(), version), subs: map[uint64]*submission{},
+		version: version, users: map[int64]int{version: 1}, counters: Counters{Finished: map[FinishReason]uint64{}},
+	}
+}
+
+// Submit queues a Request and returns its number. Errors: ErrInvalidRequest, ErrPromptTooLong, ErrQueueFull,
+// ErrUnknownVersion.
+func (s *Scheduler) Submit(r Request) (uint64, error) {
+	s.mustBeIdle("Submit")
+	if err := s.config.validate(&r); err != nil {
+		return 0, err
+	}
+	if s.queuedRequests >= s.config.MaxQueuedRequests || s.queuedTokens+len(r.Prompt) > s.config.MaxQueuedTokens {
+		return 0, fmt.Errorf("%w (%d requests with %d prompt tokens wait)", ErrQueueFull, s.queuedRequests, s.queuedTokens)
+	}
+	if r.Version != 0 && s.users[r.Version] == 0 {
+		return 0, fmt.Errorf("%w: version %d; the current one is %d", ErrUnknownVersion, r.Version, s.version)
+	}
+	s.numbers++
+	sub := &submission{number: s.numbers, request: r, alive: r.N, queued: true, stops: s.config.stops(&r)}
+	sub.limit = min(s.config.contextTokens(), len(r.Prompt)+min(r.MaxTokens, s.config.contextTokens()))
+	s.enqueue(sub)
+	s.check()
+	return sub.number, nil
+}
+
+func (s *Scheduler) enqueue(sub *submission) {
+	s.subs[sub.number] = sub
+	s.queuedRequests++
+	s.queuedTokens += len(sub.request.Prompt)
+	if v := sub.request.Version; v != 0 {
+		s.pin(sub, v)
+	}
+	for i := range sub.request.N {
+		q := newSequence(sub, i)
+		sub.samples = append(sub.samples, q)
+		s.waiting = insert(s.waiting, q)
+	}
+}
+
+// pin decides a submission's version, which then lives as long as the submission.
+func (s *Scheduler) pin(sub *submission, version int64) {
+	sub.version = version
+	s.users[version]++
+}
+
+// unpin lets go of a version; the last one to do so retires it.
+func (s *Scheduler) unpin(version int64) {
+	if s.users[version]--; s.users[version] == 0 {
+		delete(s.users, version)
+		s.retired = append(s.retired, version)
+	}
+}
+
+// Next returns the Plan of the next Step; it is empty when nothing can run. A Plan that is not empty must be answered by
+// Apply or Fail.
+func (s *Scheduler) Next() *Plan {
+	s.mustBeIdle("Next")
+	s.plan, s.planned = &Plan{}, s.planned[:0]
+	s.admit()
+	left := s.planDecodes(s.config.StepTokens)
+	s.planPrefills(left)
+	plan := s.plan
+	if plan.Empty() {
+		s.plan = nil
+	}
+	s.check()
+	return plan
+}
+
+// planDecodes gives each running Sequence that lacks one token its row, and returns what is left of the budget.
+func (s *Scheduler) planDecodes(budget int) int {
+	for _, q := range slices.Clone(s.running) {
+		if q.runnable() && q.pending() == 1 && s.fund(q) {
+			s.addRow(q, 1)
+			budget--
+		}
+	}
+	return budget
+}
+
+// planPrefills spends the budget on longer rows. Their pages were reserved when they were admitted.
+func (s *Scheduler) planPrefills(budget int) {
+	for _, q := range s.running {
+		if q.runnable() && q.pending() > 1 && budget > 0 {
+			n := min(q.pending(), s.config.ChunkTokens, budget)
+			s.addRow(q, n)
+			budget -= n
+		}
+	}
+}
+
+func (s *Scheduler) addRow(q *sequence, n int) {
+	for _, c := range s.cache.Reserve(q.table, q.computed, q.computed+n) {
+		s.plan.Copies = append(s.plan.Copies, PageCopy(c))
+	}
+	s.plan.Rows = append(s.plan.Rows, q.row(n))
+	s.planned = append(s.planned, q)
+}
+
+// Swap makes version the current one, for all Requests that have no version yet; those that have one keep it. Prefixes of
+// other versions are dropped. It does nothing if version is the current one.
+func (s *Scheduler) Swap(version int64) {
+	s.mustBeIdle("Swap")
+	if version == s.version {
+		return
+	}
+	old := s.version
+	s.version = version
+	s.users[version]++
+	s.cache.Swap(version)
+	s.unpin(old)
+	s.check()
+}
+
+// Version is the current one.
+func (s *Scheduler) Version() int64 { return s.version }
+
+// TakeRetired returns the versions that no Sequence needs any more since the last call, oldest first.
+func (s *Scheduler) TakeRetired() []int64 {
+	list := s.retired
+	s.retired = nil
+	return list
+}
+
+// Counters returns a copy.
+func (s *Scheduler) Counters() Counters {
+	c := s.counters
+	c.Evictions = s.cache.Evictions()
+	c.Finished = make(map[FinishReason]uint64, len(s.counters.Finished))
+	for reason, n := range s.counters.Finished {
+		c.Finished[reason] = n
+	}
+	return c
+}
+
+// Load is what a Scheduler holds now.
+type Load struct {
+	QueuedRequests int // none of whose samples has had a slot yet
+	QueuedTokens   int // prompt tokens of those
+	Waiting        int // Sequences without a slot, preempted ones too
+	Running        int // Sequences with one
+	Stalled        int // Sequences whose stream is full
+	Pages          kvcache.Counts
+}
+
+// Load returns the present state in numbers.
+func (s *Scheduler) Load() Load {
+	l := Load{QueuedRequests: s.queuedRequests, QueuedTokens: s.queuedTokens, Waiting: len(s.waiting), Running: len(s.running)}
+	for _, list := range [][]*sequence{s.waiting, s.running} {
+		for _, q := range list {
+			if q.stalled {
+				l.Stalled++
+			}
+		}
+	}
+	l.Pages = s.cache.Counts()
+	return l
+}
+
+// Idle says that there is nothing left to do for anybody.
+func (s *Scheduler) Idle() bool { return len(s.waiting)+len(s.running) == 0 }
+
+// Runnable says that some Sequence could go on: it is not stalled. Then Next is never empty.
+func (s *Scheduler) Runnable() bool {
+	return slices.ContainsFunc(s.waiting, ready) || slices.ContainsFunc(s.running, ready)
+}
+
+func ready(q *sequence) bool { return !q.stalled }
+
+func (s *Scheduler) mustBeIdle(operation string) {
+	if s.plan != nil {
+		panic("BUG: " + operation + " was called between Next and Apply")
+	}
+}
+
+// insert puts q in its place in a list ordered by before.
+func insert(list []*sequence, q *sequence) []*sequence {
+	i, _ := slices.BinarySearchFunc(list, q, compare)
+	return slices.Insert(list, i, q)
+}
+
+// remove takes q out of an ordered list.
+func remove(list []*sequence, q *sequence) []*sequence {
+	i, found := slices.BinarySearchFunc(list, q, compare)
+	if !found {
+		panic("BUG: a sequence is not in the list that its state names")
+	}
+	return slices.Delete(list, i, i+1)
+}
+
+func compare(a, b *sequence) int {
+	switch {
+	case a == b:
+		return 0
+	case a.before(b):
+		return -1
+	}
+	return 1
+}
