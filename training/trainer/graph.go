@@ -1,0 +1,72 @@
+package trainer
+
+import (
+	"astro/model"
+	"astro/model/llama"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// batchNodes is a Batch in a graph, with the rope tables. Integers are i32 [rows, tokens], weights f32 [rows, tokens].
+type batchNodes struct {
+	inputs, targets, positions, segments, weights, cos, sin *Node
+}
+
+// numBatchNodes is the number of its fields.
+const numBatchNodes = 7
+
+func batchOf(in []*Node) batchNodes {
+	return batchNodes{in[0], in[1], in[2], in[3], in[4], in[5], in[6]}
+}
+
+// logprobs are the log-probabilities [rows*tokens] f32 of the targets under the model.
+func logprobs(c model.Config, weights []*Node, b batchNodes) *Node {
+	bias := packedBias(b.segments)
+	attend := func(_ int, q, k, v *Node) *Node { return packedAttention(q, k, v, bias, llama.Scale(c)) }
+	hidden := llama.Forward(c, weights, b.inputs, b.positions, b.cos, b.sin, attend)
+	logits := llama.Logits(llama.Head(c, weights), Reshape(hidden, -1, c.Hidden))
+	return pick(LogSoftmax(logits, -1), Reshape(b.targets, -1))
+}
+
+// pick takes x[i, index[i]] of x [n, vocab]. A sum over a mask and not a Gather, for its gradient then is a product and no
+// scatter; compilers never store the mask.
+func pick(x, index *Node) *Node {
+	ids := Iota(x.Graph(), shapes.Make(dtypes.Int32, x.Shape().Dimensions...), 1)
+	chosen := Equal(ids, BroadcastToDims(ExpandDims(index, -1), x.Shape().Dimensions...))
+	return ReduceSum(Where(chosen, x, ZerosLike(x)), -1)
+}
+
+// packedBias [rows, 1, tokens, tokens] f32 is 0 where a query (third axis) may see a key (fourth): not later than itself and of its
+// own segment; elsewhere so low that the key's share rounds to 0.
+func packedBias(segments *Node) *Node {
+	rows, tokens := segments.Shape().Dim(0), segments.Shape().Dim(1)
+	square := shapes.Make(dtypes.Int32, rows, tokens, tokens)
+	query := BroadcastToDims(Reshape(segments, rows, tokens, 1), rows, tokens, tokens)
+	key := BroadcastToDims(Reshape(segments, rows, 1, tokens), rows, tokens, tokens)
+	g := segments.Graph()
+	seen := And(Equal(query, key), GreaterOrEqual(Iota(g, square, 1), Iota(g, square, 2)))
+	const hidden = -1e9
+	return ExpandDims(MulScalar(ConvertDType(LogicalNot(seen), dtypes.Float32), hidden), 1)
+}
+
+// packedAttention is dense attention within packed rows: q [rows, tokens, heads, headDim] and k, v [rows, tokens, kvHeads,
+// headDim] to [rows, tokens, heads, headDim]. Scores and softmax are f32.
+func packedAttention(q, k, v, bias *Node, scale float64) *Node {
+	rows, tokens, heads, dim := q.Shape().Dim(0), q.Shape().Dim(1), q.Shape().Dim(2), q.Shape().Dim(3)
+	kvHeads := k.Shape().Dim(2)
+	group := heads / kvHeads
+	byHead := func(x *Node) *Node { return TransposeAllAxes(x, 0, 2, 1, 3) } // [rows, heads, tokens, headDim]
+	q, k, v = Reshape(byHead(q), rows, kvHeads, group*tokens, dim), byHead(k), byHead(v)
+	scores := ConvertDType(Einsum("bhqd,bhkd->bhqk", q, k), dtypes.Float32)
+	scores = Add(MulScalar(Reshape(scores, rows, heads, tokens, tokens), scale), bias)
+	shares := ConvertDType(Softmax(scores, -1), v.DType())
+	mixed := Einsum("bhqk,bhkd->bhqd", Reshape(shares, rows, kvHeads, group*tokens, tokens), v)
+	return byHead(Reshape(mixed, rows, heads, tokens, dim))
+}
+
+// lossOf is the negative sum of weighted log-probabilities times norm (a scalar, usually 1 / the sum of all weights).
+func lossOf(logprobs, weights, norm *Node) *Node {
+	return Neg(Mul(ReduceAllSum(Mul(logprobs, Reshape(weights, -1))), norm))
+}

@@ -1,0 +1,137 @@
+package trainer
+
+import (
+	"fmt"
+
+	"astro/internal/device"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// Parameters come in groups of n tensors each, n being the length of the model's Layout: weights, first moments, second
+// moments, accumulated gradients. Updated groups are outputs in the same order, so that each is updated in place.
+
+// params lists a group's parameters; the first is updated by output from, or none if from is negative.
+func (t *Trainer) params(group string, from int) []device.Param {
+	var list []device.Param
+	for i, s := range t.layout {
+		p := device.Param{Name: group + "_" + s.Name, Shape: s.Shape(dtypes.Float32), Alias: -1}
+		if from >= 0 {
+			p.Alias = from + i
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+func (t *Trainer) batchParams(rows, tokens int) []device.Param {
+	var list []device.Param
+	for _, name := range []string{"inputs", "targets", "positions", "segments"} {
+		list = append(list, device.Param{Name: name, Shape: shapes.Make(dtypes.Int32, rows, tokens), Alias: -1})
+	}
+	list = append(list, device.Param{Name: "loss_weights", Shape: shapes.Make(dtypes.Float32, rows, tokens), Alias: -1})
+	for _, name := range []string{"cos", "sin"} {
+		list = append(list, device.Param{Name: name, Shape: t.cos.Shape(), Alias: -1})
+	}
+	return list
+}
+
+func hyperParam() device.Param {
+	return device.Param{Name: "hyper", Shape: shapes.Make(dtypes.Float32, numHyper), Alias: -1}
+}
+
+// stepSpec is a whole step in one program: forward, backward, AdamW. Outputs: weights, m, v, [loss, gradient norm].
+func (t *Trainer) stepSpec(rows, tokens int) device.Spec {
+	n := len(t.layout)
+	params := join(t.params("w", 0), t.params("m", n), t.params("v", 2*n), t.batchParams(rows, tokens), []device.Param{hyperParam()})
+	return device.Spec{Name: fmt.Sprintf("train_step_%dx%d", rows, tokens), Params: params, Build: func(in []*Node) []*Node {
+		weights, m, v, batch, hyper := in[:n], in[n:2*n], in[2*n:3*n], batchOf(in[3*n:]), in[3*n+numBatchNodes]
+		loss := lossOf(logprobs(t.model, weights, batch), batch.weights, hyperAt(hyper, 0))
+		grads := Gradient(loss, weights...)
+		return t.update(weights, m, v, grads, hyper, loss)
+	}}
+}
+
+// gradSpec is the gradient of one micro-batch, added to what was accumulated before. Outputs: gradients, loss.
+func (t *Trainer) gradSpec(rows, tokens int, first bool) device.Spec {
+	n := len(t.layout)
+	params := join(t.params("w", -1), t.batchParams(rows, tokens), []device.Param{hyperParam()})
+	name := "train_grad_first"
+	if !first {
+		params, name = join(params, t.params("acc", 0)), "train_grad"
+	}
+	return device.Spec{Name: fmt.Sprintf("%s_%dx%d", name, rows, tokens), Params: params, Build: func(in []*Node) []*Node {
+		weights, batch, hyper, acc := in[:n], batchOf(in[n:]), in[n+numBatchNodes], in[n+numBatchNodes+1:]
+		loss := lossOf(logprobs(t.model, weights, batch), batch.weights, hyperAt(hyper, 0))
+		grads := Gradient(loss, weights...)
+		for i := range acc {
+			grads[i] = Add(acc[i], grads[i])
+		}
+		return append(grads, loss)
+	}}
+}
+
+// applySpec is AdamW on accumulated gradients. Outputs: weights, m, v, [0, gradient norm].
+func (t *Trainer) applySpec() device.Spec {
+	n := len(t.layout)
+	params := join(t.params("w", 0), t.params("m", n), t.params("v", 2*n), t.params("acc", -1), []device.Param{hyperParam()})
+	return device.Spec{Name: "train_apply", Params: params, Build: func(in []*Node) []*Node {
+		hyper := in[4*n]
+		return t.update(in[:n], in[n:2*n], in[2*n:3*n], in[3*n:4*n], hyper, ScalarZero(hyper.Graph(), dtypes.Float32))
+	}}
+}
+
+// update clips and applies gradients, and adds the statistics [loss, gradient norm].
+func (t *Trainer) update(weights, m, v, grads []*Node, hyper, loss *Node) []*Node {
+	n := len(weights)
+	norm := globalNorm(grads)
+	grads = clip(grads, norm, t.config.ClipNorm)
+	out := make([]*Node, 3*n, 3*n+1)
+	for i, s := range t.layout {
+		out[i], out[n+i], out[2*n+i] = t.config.adamW(weights[i], m[i], v[i], grads[i], hyper, !s.Norm())
+	}
+	return append(out, Concatenate([]*Node{Reshape(loss, 1), Reshape(norm, 1)}, 0))
+}
+
+// scoreSpec gives the log-probabilities [rows*tokens] f32 of a batch's targets.
+func (t *Trainer) scoreSpec(rows, tokens int) device.Spec {
+	n := len(t.layout)
+	params := join(t.params("w", -1), t.batchParams(rows, tokens))
+	return device.Spec{Name: fmt.Sprintf("train_score_%dx%d", rows, tokens), Params: params, Build: func(in []*Node) []*Node {
+		return []*Node{logprobs(t.model, in[:n], batchOf(in[n:]))}
+	}}
+}
+
+// copySpec copies the weights on the device.
+func (t *Trainer) copySpec() device.Spec {
+	return device.Spec{Name: "train_snapshot", Params: t.params("w", -1), Build: func(in []*Node) []*Node {
+		out := make([]*Node, len(in))
+		for i, w := range in {
+			out[i] = Identity(w)
+		}
+		return out
+	}}
+}
+
+// program compiles a Spec at its first use.
+func (t *Trainer) program(s device.Spec) (*device.Program, error) {
+	if p := t.programs[s.Name]; p != nil {
+		return p, nil
+	}
+	p, err := t.device.Compile(s)
+	if err != nil {
+		return nil, fmt.Errorf("cannot compile for training: %w", err)
+	}
+	t.programs[s.Name] = p
+	return p, nil
+}
+
+func join(lists ...[]device.Param) []device.Param {
+	var all []device.Param
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
