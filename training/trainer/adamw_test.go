@@ -28,7 +28,7 @@ func (c Config) reference(p, m, v, g []float64, h hyper, decays bool) {
 func TestAdamW(t *testing.T) {
 	c, h := Default(10), hyper{norm: 1, lr: .01, correction: [2]float64{.271, .1426}}
 	c.WeightDecay = .1
-	start := [4][]float32{{1, -2, 3, .5}, {.1, 0, -.2, 1}, {.01, .5, 0, 2}, {.3, -4, 0, 1e-3}} // p, m, v, g
+	start := [4][]float32{{1, -2, 3, .5}, {.1, 0, -.2, 1}, {.01, .5, .02, 2}, {.3, -4, 0, 1e-3}} // p, m, v, g
 	shape := shapes.Make(dtypes.Float32, 4)
 	onEach(t, func(t *testing.T, d *device.Device) {
 		for _, decays := range []bool{true, false} {
