@@ -9,6 +9,7 @@ package llama
 import (
 	"math"
 
+	"astro/kernels"
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
@@ -32,23 +33,23 @@ func Forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 		w := weights[c.FirstLayer()+l*model.PerLayer:][:model.PerLayer]
 		attnNorm, qkv, o, mlpNorm, gateUp, down := w[0], w[1], w[2], w[3], w[4], w[5]
 
-		h := DotProduct(rmsNorm(x, attnNorm, c.NormEps), qkv)
+		h := kernels.Product(rmsNorm(x, attnNorm, c.NormEps), qkv)
 		q := rotate(columns(h, 0, c.Heads, c.HeadDim), cos, sin)
 		k := rotate(columns(h, c.Heads, c.KVHeads, c.HeadDim), cos, sin)
 		v := columns(h, c.Heads+c.KVHeads, c.KVHeads, c.HeadDim)
 		mixed := attend(l, perSeq(q, seqs, length), perSeq(k, seqs, length), perSeq(v, seqs, length))
-		x = Add(x, DotProduct(Reshape(mixed, seqs*length, c.Heads*c.HeadDim), o))
+		x = Add(x, kernels.Product(Reshape(mixed, seqs*length, c.Heads*c.HeadDim), o))
 
-		h = DotProduct(rmsNorm(x, mlpNorm, c.NormEps), gateUp)
+		h = kernels.Product(rmsNorm(x, mlpNorm, c.NormEps), gateUp)
 		gate, up := SliceAxis(h, 1, AxisRange(0, c.FFN)), SliceAxis(h, 1, AxisRange(c.FFN, 2*c.FFN))
-		x = Add(x, DotProduct(Mul(Mul(gate, Sigmoid(gate)), up), down))
+		x = Add(x, kernels.Product(Mul(Mul(gate, Sigmoid(gate)), up), down))
 	}
 	return Reshape(rmsNorm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
 }
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].
 func Logits(head, hidden *Node) *Node {
-	return ConvertDType(DotProduct(hidden, head), dtypes.Float32)
+	return ConvertDType(kernels.Product(hidden, head), dtypes.Float32)
 }
 
 // Head is the head [hidden, vocab] of a model with these weights: a tied one is the embedding, turned inside the graph so that
