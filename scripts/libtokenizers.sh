@@ -14,7 +14,7 @@ lib=$out/libtokenizers.a
 key=$(library_key "$module")
 if [[ -s $lib && -f $lib.key && $(<"$lib.key") == "$key" ]]; then exit 0; fi
 
-need cargo "libtokenizers.a is built from Rust source. Install Rust 1.80 or newer (rustup, or your distribution's cargo package) and run this again."
+need cargo "libtokenizers.a is built from Rust source. Install Rust 1.85 or newer (rustup, or your distribution's cargo package) and run this again."
 need cc "the tokenizer's regular expressions are C code. Install a C and C++ compiler (for example the package build-essential or gcc-c++)."
 
 go mod download "$module"
