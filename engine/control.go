@@ -33,7 +33,7 @@ func (s *Scheduler) Stop(number uint64, index, tokens int) []Event {
 // Stall says that a sample's stream is full (its Sequence is not scheduled, and gives way first when slots or pages are
 // short) or has room again.
 func (s *Scheduler) Stall(number uint64, index int, stalled bool) {
-	s.begin("Stall")
+	s.mustBeIdle("Stall")
 	if q := s.sample(number, index); q != nil {
 		q.stalled = stalled && q.started
 	}

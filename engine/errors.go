@@ -11,6 +11,7 @@ var (
 	ErrPromptTooLong  = errors.New("prompt too long")                              // see PromptTooLongError
 	ErrQueueFull      = errors.New("queue full: try again when requests are done") // too many waiting requests or tokens
 	ErrUnknownVersion = errors.New("policy version is not loaded")                 // neither current nor in use
+	ErrVersion        = errors.New("policy versions only grow")                    // Swap to a version that is not new
 	ErrDraining       = errors.New("the engine is draining: it takes no new requests")
 	ErrClosed         = errors.New("the engine is closed")
 	ErrStreamClosed   = errors.New("the stream is closed")

@@ -93,9 +93,6 @@ func randomRequest(rng *rand.Rand) engine.Request {
 	for i := range r.Prompt {
 		r.Prompt[i] = int32(rng.IntN(12) / 11) // nearly all equal: many shared Prefixes
 	}
-	if r.MaxTokens == 0 {
-		r.N = 1
-	}
 	r.Params.Seed = rng.Uint64N(4)
 	r.Params.Temperature = float32(rng.IntN(3)) * 0.7
 	if rng.IntN(3) == 0 {

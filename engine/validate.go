@@ -22,8 +22,6 @@ func (c *Config) validate(r *Request) error {
 		return invalid("n is %d; want 1 to %d", r.N, c.MaxSamples)
 	case r.MaxTokens < 0:
 		return invalid("max tokens is %d; want at least 0", r.MaxTokens)
-	case r.MaxTokens == 0 && r.N > 1:
-		return invalid("n is %d without new tokens; want 1", r.N)
 	case r.MinTokens < 0 || r.MinTokens > r.MaxTokens:
 		return invalid("min tokens is %d; want 0 to max tokens (%d)", r.MinTokens, r.MaxTokens)
 	case r.TopN < 0 || r.TopN > sampler.MaxTopLogprobs || r.ScoreTopN < 0 || r.ScoreTopN > sampler.MaxTopLogprobs:

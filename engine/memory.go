@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"fmt"
+
+	"astro/model"
+)
+
+// MemoryRequest is what PlanMemory plans for. All sizes are bytes unless the name says otherwise.
+type MemoryRequest struct {
+	Model       model.Config
+	WeightBytes int // of one weight on the device: 4 or 2
+	KVBytes     int // of one key or value element in the pools: 4 or 2
+	WeightSets  int // policies on the device at one time: 1, or 2 if policies are swapped while requests run
+
+	Available        int64 // what this process may use on the device
+	MaxSlots         int
+	StepTokens       int
+	PageTokens       int
+	MaxContextTokens int
+	GatherBytes      int64 // bound on what one layer's attention gathers (RunnerConfig.GatherBytes)
+	LogitsBytes      int64 // bound on the logits of a scored batch (RunnerConfig.LogitsBytes)
+
+	Pages     int     // wanted size of the pools; 0 = as much as is useful within PoolShare
+	PoolShare float64 // of what weights and activations leave, at most this fraction goes to the pools; 0 = 0.8
+}
+
+// MemoryPlan says where the bytes go, before any is allocated.
+type MemoryPlan struct {
+	Available   int64
+	Weights     int64 // all sets
+	Activations int64 // an upper estimate of what a step needs besides weights and pools
+	PageBytes   int64 // one page in the K and V pools of every layer
+	KVPages     int
+	KV          int64 // KVPages * PageBytes
+	KVTokens    int   // positions that the pools hold
+	WeightCount int64 // parameters of the model
+}
+
+// Needed is the sum of the plan.
+func (p MemoryPlan) Needed() int64 { return p.Weights + p.Activations + p.KV }
+
+// String is the plan on one line, for the start of a server.
+func (p MemoryPlan) String() string {
+	return fmt.Sprintf("memory: %s of %s: weights %s (%d parameters), KV pages %s (%d pages, %d tokens), activations %s",
+		mebibytes(p.Needed()), mebibytes(p.Available), mebibytes(p.Weights), p.WeightCount, mebibytes(p.KV), p.KVPages, p.KVTokens,
+		mebibytes(p.Activations))
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
+// MemoryError says that a machine is too small; Hint names what would help.
+type MemoryError struct {
+	Needed, Available int64
+	Hint              string
+}
+
+// Error implements error with both numbers.
+func (e *MemoryError) Error() string {
+	return fmt.Sprintf("not enough memory: %s needed, %s available; %s", mebibytes(e.Needed), mebibytes(e.Available), e.Hint)
+}
+
+// PlanMemory divides a device's memory. It allocates nothing and looks at nothing but its argument. The error is a
+// *MemoryError where the machine is too small for the weights, a step and one Sequence at full length.
+func PlanMemory(r MemoryRequest) (MemoryPlan, error) {
+	if err := r.validate(); err != nil {
+		return MemoryPlan{}, err
+	}
+	c := r.Model
+	p := MemoryPlan{Available: r.Available, WeightCount: countWeights(c), Activations: r.activations()}
+	p.Weights = p.WeightCount * int64(r.WeightBytes) * int64(r.WeightSets)
+	p.PageBytes = int64(c.Layers) * 2 * int64(c.KVHeads*c.HeadDim) * int64(r.PageTokens) * int64(r.KVBytes)
+	perContext := (r.MaxContextTokens + r.PageTokens - 1) / r.PageTokens
+	p.setPages(r.choosePages(p, perContext), r.PageTokens)
+	if p.KVPages < perContext {
+		p.setPages(perContext, r.PageTokens)
+	}
+	if p.Needed() > r.Available {
+		return p, &MemoryError{Needed: p.Needed(), Available: r.Available,
+			Hint: "use a smaller model, a 16-bit dtype, a shorter context, fewer slots or fewer pages"}
+	}
+	return p, nil
+}
+
+func (r *MemoryRequest) validate() error {
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"WeightBytes", r.WeightBytes}, {"KVBytes", r.KVBytes}, {"WeightSets", r.WeightSets}, {"MaxSlots", r.MaxSlots},
+		{"StepTokens", r.StepTokens}, {"PageTokens", r.PageTokens}, {"MaxContextTokens", r.MaxContextTokens},
+	} {
+		if f.value < 1 {
+			return fmt.Errorf("plan memory: %s must be at least 1, got %d", f.name, f.value)
+		}
+	}
+	if r.Pages < 0 || r.PoolShare < 0 || r.PoolShare > 1 || r.GatherBytes < 0 || r.LogitsBytes < 0 {
+		return fmt.Errorf("plan memory: Pages %d, PoolShare %v, GatherBytes %d, LogitsBytes %d; want none below 0 and a share of at most 1",
+			r.Pages, r.PoolShare, r.GatherBytes, r.LogitsBytes)
+	}
+	return nil
+}
+
+func (p *MemoryPlan) setPages(pages, pageTokens int) {
+	p.KVPages, p.KV, p.KVTokens = pages, int64(pages)*p.PageBytes, pages*pageTokens
+}
+
+// choosePages is what was asked for, or else every slot at full length, which is all that running Sequences can use, within
+// the pools' share of what is left.
+func (r *MemoryRequest) choosePages(p MemoryPlan, perContext int) int {
+	if r.Pages > 0 {
+		return r.Pages
+	}
+	share := r.PoolShare
+	if share == 0 {
+		share = 0.8
+	}
+	left := float64(max(0, r.Available-p.Weights-p.Activations)) * share
+	return min(r.MaxSlots*perContext, int(left/float64(p.PageBytes)))
+}
+
+// activations is an upper estimate: f32 intermediates of one layer for a full step (a compiler reuses them from layer to
+// layer), what attention gathers, and the logits with three copies for sampling.
+func (r *MemoryRequest) activations() int64 {
+	c := r.Model
+	perToken := int64(4*c.Hidden + 2*(c.Heads+2*c.KVHeads)*c.HeadDim + 3*c.FFN)
+	gather := min(r.GatherBytes, int64(r.MaxSlots)*int64(r.MaxContextTokens)*int64(2*c.KVHeads*c.HeadDim)*4)
+	logits := max(r.LogitsBytes, int64(r.MaxSlots)*int64(c.Vocab)*4)
+	return 4*perToken*int64(r.StepTokens) + gather + 4*logits
+}
+
+// countWeights is the number of a model's parameters.
+func countWeights(c model.Config) int64 {
+	var sum int64
+	for _, spec := range model.Layout(c) {
+		n := int64(1)
+		for _, d := range spec.Dims {
+			n *= int64(d)
+		}
+		sum += n
+	}
+	return sum
+}

@@ -1,0 +1,76 @@
+package engine_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"astro/engine"
+	"astro/model"
+)
+
+// llama1B is the shape of Llama 3.2 1B: 1,235,814,400 parameters with a tied head.
+func llama1B() engine.MemoryRequest {
+	return engine.MemoryRequest{
+		Model:       model.Config{Vocab: 128256, Hidden: 2048, Layers: 16, Heads: 32, KVHeads: 8, HeadDim: 64, FFN: 8192, TiedHead: true},
+		WeightBytes: 2, KVBytes: 2, WeightSets: 1, Available: 16 << 30, MaxSlots: 8, StepTokens: 264, PageTokens: 16,
+		MaxContextTokens: 4096, GatherBytes: 256 << 20, LogitsBytes: 64 << 20,
+	}
+}
+
+// TestPlanMemoryOfLlama1B: the parameter count is the published one, and pools hold every slot at full length if there is room.
+func TestPlanMemoryOfLlama1B(t *testing.T) {
+	p, err := engine.PlanMemory(llama1B())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.WeightCount != 1_235_814_400 || p.Weights != 2*p.WeightCount {
+		t.Errorf("%d parameters in %d bytes; want 1235814400 in twice that", p.WeightCount, p.Weights)
+	}
+	if want := 8 * 4096 / 16; p.KVPages != want || p.PageBytes != 16*2*8*64*16*2 {
+		t.Errorf("%d pages of %d bytes; want %d of %d", p.KVPages, p.PageBytes, want, 16*2*8*64*16*2)
+	}
+	if !strings.Contains(p.String(), "2048 pages, 32768 tokens") {
+		t.Errorf("printed plan %q does not name its pages", p)
+	}
+}
+
+// TestPlanMemoryWithin: with less memory the pools shrink and stay within their share, down to one full context; below
+// that the error names both numbers.
+func TestPlanMemoryWithin(t *testing.T) {
+	r := llama1B()
+	for r.Available = 8 << 30; ; r.Available -= 64 << 20 {
+		p, err := engine.PlanMemory(r)
+		if err != nil {
+			var small *engine.MemoryError
+			if !errors.As(err, &small) || small.Available != r.Available || small.Needed <= r.Available {
+				t.Fatalf("at %d bytes: %v; want a MemoryError with both numbers", r.Available, err)
+			}
+			if p.KVPages != 256 || r.Available < p.Weights {
+				t.Fatalf("gave up with %d pages at %d bytes, weights %d", p.KVPages, r.Available, p.Weights)
+			}
+			return
+		}
+		left := r.Available - p.Weights - p.Activations
+		if p.Needed() > r.Available || p.KVPages > 256 && float64(p.KV) > 0.8*float64(left) {
+			t.Fatalf("at %d bytes: %+v", r.Available, p)
+		}
+	}
+}
+
+// TestPlanMemoryAsAsked: a wanted number of pages is taken as it is, or refused; it is never silently cut.
+func TestPlanMemoryAsAsked(t *testing.T) {
+	r := llama1B()
+	r.Pages = 300
+	if p, err := engine.PlanMemory(r); err != nil || p.KVPages != 300 {
+		t.Errorf("%d pages, %v; want 300", p.KVPages, err)
+	}
+	r.Pages = 1 << 20
+	if _, err := engine.PlanMemory(r); err == nil {
+		t.Error("a terabyte of pages was planned on 16 GiB")
+	}
+	r.PageTokens = 0
+	if _, err := engine.PlanMemory(r); err == nil || !strings.Contains(err.Error(), "PageTokens") {
+		t.Errorf("pages of 0 tokens: %v; want an error that names PageTokens", err)
+	}
+}
