@@ -1,0 +1,76 @@
+package trainer
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"astro/internal/device"
+	"astro/training/checkpoint"
+)
+
+// Six steps are three steps, a checkpoint, a new trainer and three more: bit for bit on the Go backend, weights and moments.
+func TestResumeIsExact(t *testing.T) {
+	g := readGolden(t)
+	onEach(t, func(t *testing.T, d *device.Device) {
+		batches := pack(t, 1, 14, g.examples()) // several: the accumulating programs
+		whole := newTrainer(t, d, load(t, d, "testdata/golden/before"), g.Config)
+		for range 6 {
+			step(t, whole, batches...)
+		}
+		half := newTrainer(t, d, load(t, d, "testdata/golden/before"), g.Config)
+		for range 3 {
+			step(t, half, batches...)
+		}
+		path, err := checkpoint.Save(t.TempDir(), half.Content(json.RawMessage(`{"by": "test"}`)), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := checkpoint.Load(path, d.Backend())
+		if err != nil {
+			t.Fatal(err)
+		}
+		resumed, err := Resume(d, content, g.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(resumed.Close)
+		for range 3 {
+			step(t, resumed, batches...)
+		}
+		if resumed.Steps() != 6 {
+			t.Errorf("got %d steps; want 6", resumed.Steps())
+		}
+		if !same(whole, resumed) {
+			if diff := largestDifference(whole.weights, resumed.weights); d.Kind() == device.Go || diff > 1e-6 {
+				t.Errorf("the resumed run differs, weights by up to %g", diff)
+			}
+		}
+	})
+}
+
+func same(a, b *Trainer) bool {
+	x, y := copyOf(concat(a.weights, a.m, a.v)), copyOf(concat(b.weights, b.m, b.v))
+	return slices.EqualFunc(x, y, slices.Equal[[]float32])
+}
+
+// A Snapshot stays as it is while training goes on.
+func TestSnapshotIsACopy(t *testing.T) {
+	g := readGolden(t)
+	onEach(t, func(t *testing.T, d *device.Device) {
+		tr := newTrainer(t, d, load(t, d, "testdata/golden/before"), g.Config)
+		before, err := tr.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		was := copyOf(before.Tensors)
+		step(t, tr, pack(t, 2, 14, g.examples())...)
+		if !slices.EqualFunc(was, copyOf(before.Tensors), slices.Equal[[]float32]) {
+			t.Error("a step changed an earlier snapshot")
+		}
+		if largestDifference(before.Tensors, tr.weights) == 0 {
+			t.Error("a step changed nothing")
+		}
+		before.Free()
+	})
+}
