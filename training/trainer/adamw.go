@@ -49,14 +49,15 @@ func clip(grads []*Node, norm *Node, limit float64) []*Node {
 }
 
 // adamW updates one parameter and its two moments (Loshchilov & Hutter, arXiv 1711.05101, algorithm 2, as PyTorch has it): decay
-// is taken off the parameter before the step, and is 0 for norms.
+// is taken off the parameter before the step, and is 0 for norms. What is updated stands on the right of each sum: that is the
+// operand whose memory the Go backend uses again.
 func (c Config) adamW(param, m, v, grad, hyper *Node, decays bool) (param2, m2, v2 *Node) {
 	lr, correction1, correction2 := hyperAt(hyper, 1), hyperAt(hyper, 2), hyperAt(hyper, 3)
-	m2 = Add(MulScalar(m, c.Beta1), MulScalar(grad, 1-c.Beta1))
-	v2 = Add(MulScalar(v, c.Beta2), MulScalar(Square(grad), 1-c.Beta2))
+	m2 = Add(MulScalar(grad, 1-c.Beta1), MulScalar(m, c.Beta1))
+	v2 = Add(MulScalar(Square(grad), 1-c.Beta2), MulScalar(v, c.Beta2))
 	change := Div(Div(m2, correction1), AddScalar(Sqrt(Div(v2, correction2)), c.Eps))
 	if decays {
 		change = Add(change, MulScalar(param, c.WeightDecay))
 	}
-	return Sub(param, Mul(change, lr)), m2, v2
+	return Add(Neg(Mul(change, lr)), param), m2, v2
 }

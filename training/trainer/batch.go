@@ -1,6 +1,10 @@
 package trainer
 
-import "fmt"
+import (
+	"fmt"
+
+	"astro/internal/invariant"
+)
 
 // Example is one text to learn from. Weights[i] is how much the prediction of Tokens[i] counts in the loss: 0 for a prompt, 1
 // for an answer; Weights[0] is not used, for nothing predicts the first token. Both have the same length, at least 2.
@@ -91,7 +95,32 @@ func (p *Packer) Add(e Example) (full *Batch, err error) {
 	p.segments[row]++
 	p.open.put(e, row*p.tokens+p.used[row], p.segments[row])
 	p.used[row] += need
+	invariant.Check(p.check)
 	return full, nil
+}
+
+// check says where the open batch is not what the counts say: each row holds its examples one after the other, each counting its
+// positions from 0, and padding behind them.
+func (p *Packer) check() error {
+	for row := range p.rows {
+		segment, position := int32(0), int32(0)
+		for i := range p.tokens {
+			at := row*p.tokens + i
+			if s := p.open.Segments[at]; s == segment+1 {
+				segment, position = s, 0
+			} else if i < p.used[row] && s != segment || i >= p.used[row] && s != 0 {
+				return fmt.Errorf("row %d, token %d is in segment %d after %d; %d tokens are used", row, i, s, segment, p.used[row])
+			}
+			if i < p.used[row] && p.open.Positions[at] != position {
+				return fmt.Errorf("row %d, token %d has position %d; want %d", row, i, p.open.Positions[at], position)
+			}
+			position++
+		}
+		if segment != p.segments[row] {
+			return fmt.Errorf("row %d holds %d examples; want %d", row, segment, p.segments[row])
+		}
+	}
+	return nil
 }
 
 // room is the first row with so many tokens left; -1 = none.

@@ -38,6 +38,14 @@ func TestPacker(t *testing.T) {
 	if full.Weight() != 6 {
 		t.Errorf("got weight %g; want 6", full.Weight())
 	}
+	if err := p.check(); err != nil {
+		t.Error(err)
+	}
+	p.open.Positions[1]++
+	if p.check() == nil {
+		t.Error("a wrong position is not found")
+	}
+	p.open.Positions[1]--
 	rest := p.Flush()
 	if rest == nil || rest.Segments[5] != 1 || rest.Segments[6] != 0 || p.Flush() != nil {
 		t.Errorf("got rest %+v; want the text that came last, once", rest)

@@ -67,7 +67,7 @@ func (t *Trainer) gradSpec(rows, tokens int, first bool) device.Spec {
 		loss := lossOf(logprobs(t.model, weights, batch), batch.weights, hyperAt(hyper, 0))
 		grads := Gradient(loss, weights...)
 		for i := range acc {
-			grads[i] = Add(acc[i], grads[i])
+			grads[i] = Add(grads[i], acc[i]) // in the memory of acc: see adamW
 		}
 		return append(grads, loss)
 	}}

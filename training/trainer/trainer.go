@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"astro/internal/device"
+	"astro/internal/invariant"
 	"astro/model"
 	"astro/model/llama"
 
@@ -83,7 +84,26 @@ func (t *Trainer) Step(batches ...*Batch) (Stats, error) {
 		return stats, fmt.Errorf("training step %d: %w", t.step, err)
 	}
 	t.step++
+	invariant.Check(t.check)
 	return stats, nil
+}
+
+// check says which tensor is not what the layout wants.
+func (t *Trainer) check() error {
+	for name, group := range map[string][]*tensors.Tensor{"weights": t.weights, "m": t.m, "v": t.v} {
+		if len(group) != len(t.layout) {
+			return fmt.Errorf("%s are %d tensors; want %d", name, len(group), len(t.layout))
+		}
+		for i, s := range t.layout {
+			if err := group[i].CheckValid(); err != nil {
+				return fmt.Errorf("%s of %s: %w", name, s.Name, err)
+			}
+			if got, want := group[i].Shape(), s.Shape(dtypes.Float32); !got.Equal(want) {
+				return fmt.Errorf("%s of %s is %s; want %s", name, s.Name, got, want)
+			}
+		}
+	}
+	return nil
 }
 
 func (t *Trainer) hyper(s Stats) hyper {

@@ -111,6 +111,9 @@ func step(t *testing.T, tr *Trainer, batches ...*Batch) Stats {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := tr.check(); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
@@ -176,7 +179,7 @@ func TestGradientIsFiniteDifference(t *testing.T) {
 		weights.Free()
 		const h = 1e-2
 		for i, values := range flat {
-			for _, at := range []int{0, len(values) / 3, len(values) - 1} {
+			for _, at := range []int{len(values) / 3, len(values) - 1} {
 				was := values[at]
 				values[at] = was + h
 				up := lossAt(t, d, flat, weights.Config, batch)
