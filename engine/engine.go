@@ -158,6 +158,7 @@ func (e *Engine) swap(p *model.Policy) error {
 		return fmt.Errorf("swap policy: %w", err)
 	}
 	e.scheduler.Swap(p.Version)
+	e.settle()
 	return nil
 }
 

@@ -20,7 +20,9 @@ func (e *Engine) loop() {
 			return
 		}
 		stepped := e.step()
-		e.settle()
+		if !stepped {
+			e.settle()
+		}
 		if draining && e.scheduler.Idle() {
 			e.endDrain()
 		}
@@ -30,19 +32,23 @@ func (e *Engine) loop() {
 	}
 }
 
-// step runs one Plan and says whether there was one.
+// step runs one Plan and says whether there was one. The numbers are renewed before the Events leave: who has seen an Event
+// sees it counted.
 func (e *Engine) step() bool {
 	plan := e.scheduler.Next()
 	if plan.Empty() {
 		return false
 	}
+	var events []Event
 	result, err := e.run(plan)
 	if err == nil {
-		e.deliver(e.scheduler.Apply(result))
+		events = e.scheduler.Apply(result)
 	} else {
-		e.deliver(e.scheduler.Fail(err))
+		events = e.scheduler.Fail(err)
 	}
 	e.progress.stepped(e.options.Clock(), err)
+	e.settle()
+	e.deliver(events)
 	return true
 }
 
@@ -94,7 +100,7 @@ func (e *Engine) protect(hook func()) {
 	hook()
 }
 
-// settle does what follows every operation: retired versions leave the Runner, the public numbers are renewed.
+// settle does what follows operations: retired versions leave the Runner, the public numbers are renewed.
 func (e *Engine) settle() {
 	for _, v := range e.scheduler.TakeRetired() {
 		e.runner.Retire(v)
