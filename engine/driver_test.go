@@ -70,7 +70,7 @@ func (d *driver) step() ([]engine.Event, error) {
 	return d.collect(d.scheduler.Apply(result))
 }
 
-// checkBudget wants rows and tokens within the Config, and every decode served before any prompt.
+// checkBudget wants rows and tokens within the Config.
 func (d *driver) checkBudget() error {
 	tokens := 0
 	for i, row := range d.plan.Rows {
