@@ -1,6 +1,12 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+)
 
 // TensorSpec is one parameter of the graph. Matrices are [in, out] (a Hugging Face checkpoint has [out, in]), and those that
 // read the same input are one tensor, side by side on the last axis, because fewer and wider products are faster everywhere.
@@ -19,17 +25,20 @@ type Part struct {
 // PerLayer is the number of tensors of one layer in Layout.
 const PerLayer = 6
 
+// headName is the one tensor that a checkpoint with a tied head may hold although the Layout has no place for it.
+const headName = "lm_head.weight"
+
 // Layout lists a model's parameters in the order in which graphs take them: embedding [vocab, hidden], final norm [hidden],
-// the head [vocab, hidden] unless it is tied, then for every layer: attention norm [hidden],
+// the head [hidden, vocab] unless it is tied, then for every layer: attention norm [hidden],
 // qkv [hidden, (heads+2*kvHeads)*headDim], o [heads*headDim, hidden], mlp norm [hidden], gateUp [hidden, 2*ffn],
-// down [ffn, hidden]. Embedding and head keep the checkpoint's orientation.
+// down [ffn, hidden]. Only the embedding keeps the checkpoint's orientation.
 func Layout(c Config) []TensorSpec {
 	specs := []TensorSpec{
 		whole("embed", "model.embed_tokens.weight", c.Vocab, c.Hidden),
 		whole("norm", "model.norm.weight", c.Hidden),
 	}
 	if !c.TiedHead {
-		specs = append(specs, whole("head", "lm_head.weight", c.Vocab, c.Hidden))
+		specs = append(specs, TensorSpec{"head", []int{c.Hidden, c.Vocab}, []Part{{headName, []int{c.Vocab, c.Hidden}}}})
 	}
 	for l := range c.Layers {
 		specs = append(specs, layer(c, l)...)
@@ -70,10 +79,34 @@ func whole(name, hf string, dims ...int) TensorSpec {
 
 // Transposed says whether the parts are stored [out, in] in a checkpoint and must be turned.
 func (s TensorSpec) Transposed() bool {
-	return len(s.Dims) == 2 && (len(s.Parts) > 1 || s.Dims[0] != s.Parts[0].Dims[0] || isProjection(s.Parts[0].Name))
+	return s.Parts[0].Name == headName || strings.HasSuffix(s.Parts[0].Name, "_proj.weight")
 }
 
-func isProjection(name string) bool {
-	const suffix = "_proj.weight"
-	return len(name) > len(suffix) && name[len(name)-len(suffix):] == suffix
+// Norm says whether this is the scale of a normalisation, which stays f32 whatever the dtype of the matrices.
+func (s TensorSpec) Norm() bool { return len(s.Dims) == 1 }
+
+// Len is the number of elements.
+func (s TensorSpec) Len() int {
+	n := 1
+	for _, d := range s.Dims {
+		n *= d
+	}
+	return n
+}
+
+// Shape is the tensor on the device when matrices have the given dtype.
+func (s TensorSpec) Shape(dtype dtypes.DType) shapes.Shape {
+	if s.Norm() {
+		dtype = dtypes.Float32
+	}
+	return shapes.Make(dtype, s.Dims...)
+}
+
+// WeightBytes is the device memory that weights of c take with matrices of the given dtype.
+func (c Config) WeightBytes(dtype dtypes.DType) int64 {
+	n := int64(0)
+	for _, s := range Layout(c) {
+		n += s.Shape(dtype).ByteSize()
+	}
+	return n
 }

@@ -1,8 +1,10 @@
 package model
 
 import (
+	"errors"
 	"sync/atomic"
 
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
@@ -47,7 +49,28 @@ func (p *Policy) Release() {
 
 // Free returns the device memory. Nothing may use the weights afterwards.
 func (w *Weights) Free() {
-	for _, t := range w.Tensors {
-		t.MustFinalizeAll()
+	if err := w.free(); err != nil {
+		panic("BUG: weights were freed twice or are in use: " + err.Error())
 	}
 }
+
+func (w *Weights) free() error {
+	var errs []error
+	for _, t := range w.Tensors {
+		errs = append(errs, t.FinalizeAll())
+	}
+	w.Tensors = nil
+	return errors.Join(errs...)
+}
+
+// Bytes is the device memory that the weights take.
+func (w *Weights) Bytes() int64 {
+	n := int64(0)
+	for _, t := range w.Tensors {
+		n += t.ByteSize()
+	}
+	return n
+}
+
+// DType is the element type of the matrices; norms are Float32 always.
+func (w *Weights) DType() dtypes.DType { return w.Tensors[0].DType() }
