@@ -1,7 +1,7 @@
 package openai
 
-// defaultCompletionTokens is OpenAI's max_tokens of text completions where none is given.
-const defaultCompletionTokens = 16
+// DefaultCompletionTokens is OpenAI's max_tokens of text completions where none is given; chats go on to the end of the context.
+const DefaultCompletionTokens = 16
 
 // CompletionRequest is a decoded and validated body of POST /v1/completions.
 type CompletionRequest struct {
@@ -20,7 +20,6 @@ type Prompt struct {
 // DecodeCompletionRequest reads and validates a body; an error is always one for the client.
 func DecodeCompletionRequest(body []byte) (*CompletionRequest, *Error) {
 	q := &CompletionRequest{Options: defaultOptions(), Logprobs: -1}
-	q.MaxTokens = defaultCompletionTokens
 	bestOf := -1
 	err := readRequest(body, &q.Options, func(r *reader, key string) bool {
 		switch key {
@@ -57,6 +56,8 @@ func (q *CompletionRequest) finish(bestOf int) *Error {
 		return Invalid("best_of", "unsupported_parameter", "Unsupported parameter: 'best_of' must be equal to 'n' on this server.")
 	case q.MaxTokens == 0 && !q.Echo:
 		return Invalid("max_tokens", "integer_below_min_value", "Invalid 'max_tokens': 0 is only allowed with 'echo', to score a prompt.")
+	case q.MaxTokens == 0 && q.N > 1:
+		return Invalid("n", "invalid_value", "Invalid 'n': it must be 1 when no tokens are generated.")
 	case len(q.Prompts)*q.N > MaxChoices:
 		return Invalid("n", "invalid_value", "Invalid 'n': %d prompts with %d choices each are more than %d.", len(q.Prompts), q.N, MaxChoices)
 	}

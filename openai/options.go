@@ -10,8 +10,8 @@ const (
 	MaxTopLogprobs      = 20        // top_logprobs, and logprobs of completions
 	MaxStopStrings      = 4         // stop
 	MaxStopBytes        = 4096      // of one stop string
-	MaxStopTokens       = 256       // stop_token_ids
-	MaxLogitBiases      = 4096      // entries of logit_bias
+	MaxStopTokens       = 128       // stop_token_ids
+	MaxLogitBiases      = 1024      // entries of logit_bias
 	MaxMessages         = 4096      // messages
 	MaxContentParts     = 1024      // parts of one message's content
 	MaxTokens           = 1 << 24   // max_tokens and the like; the context length is the real limit
@@ -35,7 +35,7 @@ type Options struct {
 	Seed              *int64            // nil = the server draws one
 
 	N            int      // choices per prompt; default 1
-	MaxTokens    int      // new tokens per choice; -1 = as many as fit into the context
+	MaxTokens    int      // new tokens per choice; -1 = not given
 	MinTokens    int      // no end of sequence or stop before
 	Stop         []string // stop strings, none empty
 	StopTokenIDs []int32  // not yet checked against the vocabulary

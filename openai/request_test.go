@@ -184,6 +184,7 @@ func TestBadCompletion(t *testing.T) {
 		{`{"model":"m","prompt":[` + many + `"a"]}`, "prompt", "array_above_max_length"},
 		{`{"model":"m","prompt":[` + many[:4*9-1] + `],"n":128}`, "n", "invalid_value"},
 		{promptBody(`,"max_tokens":0`), "max_tokens", "integer_below_min_value"},
+		{promptBody(`,"max_tokens":0,"echo":true,"n":2`), "n", "invalid_value"},
 		{promptBody(`,"logprobs":true`), "logprobs", "invalid_type"},
 		{promptBody(`,"logprobs":21`), "logprobs", "integer_above_max_value"},
 		{promptBody(`,"best_of":2`), "best_of", "unsupported_parameter"},
