@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/gomlx/compute/dtypes"
 )
 
 // The names of a Hugging Face folder's configuration files.
@@ -76,7 +74,8 @@ func LoadConfig(dir string) (Config, error) {
 }
 
 // ParseConfig reads the text of config.json and of generation_config.json (nil where there is none). End-of-sequence ids of
-// both count; keys that do not change what the model computes are ignored.
+// both count, and only ids that are written there: transformers' defaults (1 and 2) would be words in most vocabularies. Keys
+// that do not change what the model computes are ignored.
 func ParseConfig(config, generation []byte) (Config, error) {
 	var h hfConfig
 	if err := json.Unmarshal(config, &h); err != nil {
@@ -290,65 +289,6 @@ func (t tokenIDs) first() int32 {
 		return -1
 	}
 	return t[0]
-}
-
-// encodeConfig writes c as config.json in the form of hubs, which every version of transformers and other servers read.
-// (Older ones would take rope_parameters, the newer form, for an unknown key and use the wrong angles.)
-func encodeConfig(c Config, dtype dtypes.DType) ([]byte, error) {
-	name := map[dtypes.DType]string{dtypes.Float32: "float32", dtypes.BFloat16: "bfloat16"}[dtype]
-	return json.MarshalIndent(map[string]any{
-		"architectures": []string{architecture}, "model_type": "llama", "torch_dtype": name,
-		"vocab_size": c.Vocab, "hidden_size": c.Hidden, "intermediate_size": c.FFN, "num_hidden_layers": c.Layers,
-		"num_attention_heads": c.Heads, "num_key_value_heads": c.KVHeads, "head_dim": c.HeadDim,
-		"max_position_embeddings": c.MaxPositions, "rms_norm_eps": c.NormEps, "tie_word_embeddings": c.TiedHead,
-		"rope_theta": c.Rope.Theta, "rope_scaling": encodeScaling(c.Rope),
-		"bos_token_id": encodeIDs(c.bos()), "eos_token_id": encodeIDs(c.EOS),
-		"hidden_act": "silu", "attention_bias": false, "mlp_bias": false, "attention_dropout": 0.0,
-		"initializer_range": c.initStd(), "use_cache": true,
-	}, "", "  ")
-}
-
-// encodeGeneration writes generation_config.json.
-func encodeGeneration(c Config) ([]byte, error) {
-	return json.MarshalIndent(map[string]any{
-		"bos_token_id": encodeIDs(c.bos()), "eos_token_id": encodeIDs(c.EOS),
-	}, "", "  ")
-}
-
-func encodeScaling(r Rope) any {
-	switch r.Scaling {
-	case ScalingLinear:
-		return map[string]any{"rope_type": r.Scaling, "factor": r.Factor}
-	case ScalingLlama3:
-		return map[string]any{"rope_type": r.Scaling, "factor": r.Factor, "low_freq_factor": r.LowFreq,
-			"high_freq_factor": r.HighFreq, "original_max_position_embeddings": r.Original}
-	}
-	return nil
-}
-
-// encodeIDs gives null, a number or a list, as transformers does.
-func encodeIDs(ids []int32) any {
-	switch len(ids) {
-	case 0:
-		return nil
-	case 1:
-		return ids[0]
-	}
-	return ids
-}
-
-func (c Config) bos() []int32 {
-	if c.BOS < 0 {
-		return nil
-	}
-	return []int32{c.BOS}
-}
-
-func (c Config) initStd() float64 {
-	if c.InitStd == 0 {
-		return 0.02
-	}
-	return c.InitStd
 }
 
 // readConfigFile reads a JSON file of dir within its limit.

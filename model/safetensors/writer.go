@@ -28,10 +28,13 @@ func WriteFile(path string, entries []Entry, metadata map[string]string) (err er
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
+	renamed := false
 	defer func() {
-		if err != nil {
+		if !renamed { // an error, or a panic on its way
 			f.Close() // harmless when it is closed already
 			os.Remove(f.Name())
+		}
+		if err != nil {
 			err = fmt.Errorf("writing %s: %w", path, err)
 		}
 	}()
@@ -44,6 +47,7 @@ func WriteFile(path string, entries []Entry, metadata map[string]string) (err er
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
+	renamed = true
 	return SyncDir(filepath.Dir(path))
 }
 

@@ -126,7 +126,7 @@ func syncFiles(dir string) error {
 
 // fill writes the model and the moments.
 func fill(dir string, c Content) error {
-	if err := WriteModel(dir, c.Weights); err != nil {
+	if err := model.SaveFiles(dir, c.Weights, dtypes.Float32); err != nil {
 		return err
 	}
 	var entries []safetensors.Entry

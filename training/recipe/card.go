@@ -9,6 +9,8 @@ import (
 
 	"astro/model"
 	"astro/training/checkpoint"
+
+	"github.com/gomlx/compute/dtypes"
 )
 
 // Report is what a run of Base gives: the figures of its model card.
@@ -27,7 +29,7 @@ type Report struct {
 // there is replaced.
 func (r Report) WriteModel(dir string, w *model.Weights) error {
 	err := checkpoint.Write(dir, func(dir string) error {
-		if err := checkpoint.WriteModel(dir, w); err != nil {
+		if err := model.SaveFiles(dir, w, dtypes.Float32); err != nil {
 			return err
 		}
 		if err := r.Recipe.Domain.WriteTokenizer(dir); err != nil {
