@@ -9,11 +9,18 @@ import (
 	"astro/model"
 )
 
-// driver runs a Scheduler on the fake Runner step by step and checks after every operation what must always hold.
+// checkedRunner is a Runner that says what Plans did wrong, and which versions it holds. The fake is one.
+type checkedRunner interface {
+	engine.Runner
+	Violations() []error
+	Versions() []int64
+}
+
+// driver runs a Scheduler on a Runner step by step and checks after every operation what must always hold.
 type driver struct {
 	config    engine.Config
 	scheduler *engine.Scheduler
-	runner    *enginetest.Runner
+	runner    checkedRunner
 	plan      *engine.Plan // of the last step
 	collected map[uint64]*collected
 }
@@ -34,10 +41,15 @@ type sampleEvents struct {
 	events   int
 }
 
-func newDriver(config engine.Config) *driver {
-	return &driver{config: config, scheduler: engine.NewScheduler(config, 1), runner: enginetest.New(config),
-		collected: map[uint64]*collected{}}
+func newDriver(config engine.Config) *driver { return newDriverOn(enginetest.New(config), config, 1) }
+
+// newDriverOn drives a Scheduler whose current version is given on any Runner.
+func newDriverOn(runner checkedRunner, config engine.Config, version int64) *driver {
+	return &driver{config: config, scheduler: engine.NewScheduler(config, version), runner: runner, collected: map[uint64]*collected{}}
 }
+
+// fake is the fake Runner of a newDriver.
+func (d *driver) fake() *enginetest.Runner { return d.runner.(*enginetest.Runner) }
 
 func (d *driver) submit(r engine.Request) (uint64, error) {
 	number, err := d.scheduler.Submit(r)

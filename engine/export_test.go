@@ -1,5 +1,7 @@
 package engine
 
+import "github.com/gomlx/gomlx/core/tensors"
+
 // Verify exposes the self-check to the package's tests, which call it after every operation.
 func (s *Scheduler) Verify() error { return s.verify() }
 
@@ -12,4 +14,20 @@ func (s *Scheduler) Preempt(number uint64, index int) bool {
 	}
 	s.preempt(q)
 	return true
+}
+
+// Logits feeds one row and returns the logits of every token of it, [len(row.Tokens), vocab] f32.
+func (r *DeviceRunner) Logits(row Row) ([]float32, error) {
+	b, program, err := r.buckets.pick(r.bucket(1, len(row.Tokens), len(row.Pages), true), 1)
+	if err != nil {
+		return nil, err
+	}
+	last, every, err := r.step(b, program, r.policies[row.Version], []Row{row}, []int{0})
+	if err != nil {
+		return nil, err
+	}
+	defer last.FinalizeAll()
+	defer every.FinalizeAll()
+	all, err := tensors.CopyFlatData[float32](every)
+	return all[:len(row.Tokens)*r.forward.config.Vocab], err
 }

@@ -22,8 +22,8 @@ func FuzzScheduler(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64, ops []byte) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		d := newDriver(randomConfig(rng))
-		d.runner.OnRun = func(int, *engine.Plan) error { return fault(rng) }
-		d.runner.OnRow = func(*engine.Row) error {
+		d.fake().OnRun = func(int, *engine.Plan) error { return fault(rng) }
+		d.fake().OnRow = func(*engine.Row) error {
 			if rng.IntN(60) == 0 {
 				return errors.New("this row failed")
 			}

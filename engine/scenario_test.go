@@ -152,7 +152,7 @@ func (s *story) begin(args values) error {
 		return err
 	}
 	s.driver = newDriver(c)
-	s.runner.OnRun = func(int, *engine.Plan) error {
+	s.fake().OnRun = func(int, *engine.Plan) error {
 		fault := s.fault
 		s.fault = nil
 		return fault

@@ -1,0 +1,68 @@
+package engine_test
+
+import (
+	"testing"
+
+	"astro/engine"
+	"astro/internal/device"
+	"astro/model"
+	"astro/model/modeltest"
+
+	"github.com/gomlx/compute/dtypes"
+)
+
+// onEachDevice runs a test on every backend that this machine has. A missing XLA plugin is told, not passed over in silence.
+func onEachDevice(t *testing.T, test func(t *testing.T, d *device.Device)) {
+	for _, kind := range []device.Kind{device.Go, device.XLACPU} {
+		t.Run(string(kind), func(t *testing.T) { test(t, openDevice(t, kind)) })
+	}
+}
+
+// openDevice opens a backend, or skips the test where it is XLA's and the plugin is missing.
+func openDevice(t testing.TB, kind device.Kind) *device.Device {
+	t.Helper()
+	d, err := device.Open(device.Options{Backend: string(kind)})
+	if err != nil && kind == device.XLACPU {
+		t.Skipf("the XLA CPU plugin is missing: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// loadPolicy puts a fixture on a device as version 1, for as long as the test runs.
+func loadPolicy(t testing.TB, d *device.Device, f modeltest.Fixture, dtype dtypes.DType) *model.Policy {
+	t.Helper()
+	w, err := model.Load(f.Dir, d.Backend(), dtype, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := model.NewPolicy(1, w)
+	t.Cleanup(p.Release)
+	return p
+}
+
+// smallRunner is a RunnerConfig for the fixtures: one length of page table, so that little is compiled.
+func smallRunner(kv dtypes.DType) engine.RunnerConfig {
+	return engine.RunnerConfig{Pages: 16, PageTokens: 32, MaxSlots: 4, ChunkTokens: 32, MaxContextTokens: 128, KVType: kv,
+		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes}
+}
+
+// newRunner makes a DeviceRunner that is closed with the test.
+func newRunner(t testing.TB, d *device.Device, p *model.Policy, c engine.RunnerConfig) *engine.DeviceRunner {
+	t.Helper()
+	r, err := engine.NewDeviceRunner(d, p, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+// schedulerConfig fits a Scheduler to a runner's pools.
+func schedulerConfig(vocab int, c engine.RunnerConfig) engine.Config {
+	s := engine.DefaultConfig(vocab, c.MaxSlots, c.MaxContextTokens)
+	s.Pages, s.PageTokens, s.ChunkTokens = c.Pages, c.PageTokens, c.ChunkTokens
+	return s
+}

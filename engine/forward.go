@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"fmt"
+
+	"astro/internal/device"
+	"astro/kernels"
+	"astro/model"
+	"astro/model/llama"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// forward describes the program that runs the Llama graph over the pools for every Bucket of one model.
+type forward struct {
+	config     model.Config
+	weights    []shapes.Shape
+	positions  int // rows of the rope tables
+	pages      int // pages of each pool
+	pageTokens int
+	kvType     dtypes.DType
+}
+
+func (f *forward) poolShape() shapes.Shape {
+	return shapes.Make(f.kvType, f.pages, f.config.KVHeads, f.pageTokens, f.config.HeadDim)
+}
+
+func (f *forward) headShape() shapes.Shape {
+	return shapes.Make(f.weights[0].DType, f.config.Hidden, f.config.Vocab)
+}
+
+// A batch is one i32 matrix, a line per Sequence: tokens, positions and slots of the fed tokens, the page table, and the index
+// of the last token. One argument, because each costs a transfer.
+func (b Bucket) batchWidth() int { return 3*b.Tokens + b.Pages + 1 }
+
+// spec is the program of one Bucket. Parameters: batch [seqs, batchWidth] i32, rope cos and sin, head [hidden, vocab], the
+// weights, then the K and V pool of every layer, updated in place. Results: the last tokens' logits [seqs, vocab] f32, with Score those of all tokens
+// [seqs*tokens, vocab] f32, then the pools.
+func (f *forward) spec(b Bucket) device.Spec {
+	logits := 1
+	if b.Score {
+		logits = 2
+	}
+	table := shapes.Make(dtypes.Float32, f.positions, f.config.HeadDim/2)
+	params := []device.Param{
+		{Name: "batch", Shape: shapes.Make(dtypes.Int32, b.Seqs, b.batchWidth()), Alias: -1},
+		{Name: "cos", Shape: table, Alias: -1}, {Name: "sin", Shape: table, Alias: -1},
+		{Name: "head", Shape: f.headShape(), Alias: -1},
+	}
+	for i, s := range f.weights {
+		params = append(params, device.Param{Name: fmt.Sprintf("w%d", i), Shape: s, Alias: -1})
+	}
+	for i := range 2 * f.config.Layers {
+		params = append(params, device.Param{Name: fmt.Sprintf("pool%d", i), Shape: f.poolShape(), Alias: logits + i})
+	}
+	build := func(in []*Node) []*Node { return f.build(b, in) }
+	return device.Spec{Name: b.String(), Params: params, Build: build}
+}
+
+func (f *forward) build(b Bucket, in []*Node) []*Node {
+	batch, cos, sin, head := in[0], in[1], in[2], in[3]
+	weights, pools := in[4:4+len(f.weights)], append([]*Node{}, in[4+len(f.weights):]...)
+	cut := func(from, n int) *Node { return SliceAxis(batch, 1, AxisRange(from, from+n)) }
+	tokens, positions, slots := cut(0, b.Tokens), cut(b.Tokens, b.Tokens), Reshape(cut(2*b.Tokens, b.Tokens), -1)
+	table, last := cut(3*b.Tokens, b.Pages), Reshape(cut(3*b.Tokens+b.Pages, 1), -1)
+
+	attend := func(layer int, q, k, v *Node) *Node {
+		for i, rows := range []*Node{k, v} {
+			pools[2*layer+i] = kernels.PageWrite(pools[2*layer+i], slots, f.storable(rows))
+		}
+		return kernels.PagedAttention(q, pools[2*layer], pools[2*layer+1], table, positions, llama.Scale(f.config))
+	}
+	hidden := llama.Forward(f.config, weights, tokens, positions, cos, sin, attend)
+	rows := Reshape(hidden, -1, f.config.Hidden)
+	out := []*Node{llama.Logits(head, f.lastRows(b, rows, last))}
+	if b.Score {
+		out = append(out, llama.Logits(head, rows))
+	}
+	return append(out, pools...)
+}
+
+// lastRows picks each Sequence's last fed token from hidden [seqs*tokens, hidden]: the only one whose logits decode needs.
+func (f *forward) lastRows(b Bucket, hidden, last *Node) *Node {
+	if b.Tokens == 1 {
+		return hidden
+	}
+	first := MulScalar(Iota(hidden.Graph(), shapes.Make(dtypes.Int32, b.Seqs), 0), b.Tokens)
+	return Gather(hidden, ExpandDims(Add(first, last), -1))
+}
+
+// storable turns keys or values [seqs, tokens, kvHeads, headDim] into rows of a pool. What is not finite is stored as zero:
+// attention multiplies masked positions by zero, and a NaN left behind by one Sequence would poison the next owner of its page.
+func (f *forward) storable(x *Node) *Node {
+	x = Where(IsFinite(x), x, ZerosLike(x))
+	return ConvertDType(Reshape(x, -1, f.config.KVHeads, f.config.HeadDim), f.kvType)
+}
+
+// copySpec is the program that duplicates n pages: from [n] i32, to [n] i32, then all pools, updated in place.
+func (f *forward) copySpec(n int) device.Spec {
+	ids := shapes.Make(dtypes.Int32, n)
+	params := []device.Param{{Name: "from", Shape: ids, Alias: -1}, {Name: "to", Shape: ids, Alias: -1}}
+	for i := range 2 * f.config.Layers {
+		params = append(params, device.Param{Name: fmt.Sprintf("pool%d", i), Shape: f.poolShape(), Alias: i})
+	}
+	return device.Spec{Name: fmt.Sprintf("copy_%d", n), Params: params, Build: func(in []*Node) []*Node {
+		out := make([]*Node, 0, len(in)-2)
+		for _, pool := range in[2:] {
+			out = append(out, kernels.PageCopy(pool, in[0], in[1]))
+		}
+		return out
+	}}
+}
+
+// turnSpec is the program that makes a tied model's head [hidden, vocab] from its embedding [vocab, hidden].
+func (f *forward) turnSpec() device.Spec {
+	params := []device.Param{{Name: "embed", Shape: f.weights[0], Alias: -1}}
+	return device.Spec{Name: "turn", Params: params, Build: func(in []*Node) []*Node { return []*Node{Transpose(in[0], 0, 1)} }}
+}
+
+// zeroSpec is the program that makes an empty pool on the device.
+func (f *forward) zeroSpec() device.Spec {
+	seed := shapes.Make(f.kvType)
+	return device.Spec{Name: "zero", Params: []device.Param{{Name: "zero", Shape: seed, Alias: -1}}, Build: func(in []*Node) []*Node {
+		return []*Node{BroadcastToDims(in[0], f.poolShape().Dimensions...)}
+	}}
+}

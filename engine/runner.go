@@ -1,0 +1,358 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"astro/internal/device"
+	"astro/model"
+	"astro/model/llama"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// RunnerConfig sizes a DeviceRunner. All fields are required.
+type RunnerConfig struct {
+	Pages            int          // of each KV pool
+	PageTokens       int          // positions per page
+	MaxSlots         int          // Sequences in one decode batch
+	ChunkTokens      int          // tokens of one prefill row, at most
+	MaxContextTokens int          // positions of a Sequence, at most
+	KVType           dtypes.DType // of the pools: Float32 or BFloat16
+	GatherBytes      int64        // bound on the keys and values that one layer's attention gathers; larger batches are split
+	LogitsBytes      int64        // bound on the logits of a scored batch; larger ones are split
+	Background       bool         // compile Buckets in the background, running in larger ones meanwhile
+}
+
+// DefaultGatherBytes and DefaultLogitsBytes bound what a step needs besides weights and pools.
+const (
+	DefaultGatherBytes = 256 << 20
+	DefaultLogitsBytes = 64 << 20
+)
+
+// DeviceRunner runs Plans on a Device: it owns the KV pools and the compiled programs.
+type DeviceRunner struct {
+	config   RunnerConfig
+	device   *device.Device
+	forward  forward
+	buckets  *buckets
+	draws    *draws
+	copies   map[int]*device.Program // by number of pages
+	cos, sin *tensors.Tensor
+	pools    []*tensors.Tensor // K and V of layer 0, K and V of layer 1, ...
+	policies map[int64]*published
+	busy     time.Duration
+}
+
+// published is a Policy that rows may run on.
+type published struct {
+	policy *model.Policy
+	head   *tensors.Tensor // [hidden, vocab]; ours to free if the model's head is tied
+}
+
+// NewDeviceRunner makes the pools and compiles the programs that any work fits in, so that the first Request waits for nothing.
+// The first Policy gives the model's shape; it is published. Close frees what it holds.
+func NewDeviceRunner(d *device.Device, first *model.Policy, c RunnerConfig) (*DeviceRunner, error) {
+	cfg := first.Weights.Config
+	r := &DeviceRunner{config: c, device: d, copies: map[int]*device.Program{}, policies: map[int64]*published{}}
+	r.forward = forward{config: cfg, positions: c.MaxContextTokens, pages: c.Pages, pageTokens: c.PageTokens, kvType: c.KVType}
+	for _, w := range first.Weights.Tensors {
+		r.forward.weights = append(r.forward.weights, w.Shape())
+	}
+	r.draws = newDraws(d, cfg.Vocab)
+	r.buckets = newBuckets(c.Background, r.compile)
+	r.cos, r.sin = llama.RopeTables(cfg, c.MaxContextTokens)
+	if err := r.prepare(first); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// compile makes the program of one Bucket and, where nobody waits for it, what its logits are usually drawn with.
+func (r *DeviceRunner) compile(b Bucket) (*device.Program, error) {
+	if r.config.Background {
+		if err := r.draws.warm(b.Seqs); err != nil {
+			return nil, err
+		}
+	}
+	return r.device.Compile(r.forward.spec(b))
+}
+
+func (r *DeviceRunner) prepare(first *model.Policy) error {
+	if err := r.Publish(first); err != nil {
+		return err
+	}
+	if err := r.resetPools(); err != nil {
+		return err
+	}
+	if !r.config.Background {
+		return nil
+	}
+	for _, b := range r.fallbacks() {
+		if _, err := r.buckets.build(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fallbacks are the Buckets that hold any decode and any prefill.
+func (r *DeviceRunner) fallbacks() []Bucket {
+	return []Bucket{r.bucket(r.config.MaxSlots, 1, r.maxPages(), false), r.bucket(1, r.config.ChunkTokens, r.maxPages(), false)}
+}
+
+// Busy is the time spent inside forward programs so far: the rest of a step is the host's.
+func (r *DeviceRunner) Busy() time.Duration { return r.busy }
+
+// Warm asks for the usual Buckets in the background: decodes of every size and lone prefills, at short contexts first.
+func (r *DeviceRunner) Warm() {
+	var list []Bucket
+	for pages := 4; pages <= min(32, r.maxPages()); pages *= 2 {
+		for tokens := 8; tokens < 2*r.config.ChunkTokens && tokens <= pages*r.config.PageTokens; tokens *= 2 {
+			list = append(list, r.bucket(1, tokens, pages, false))
+		}
+		for seqs := 1; seqs < 2*r.config.MaxSlots; seqs *= 2 {
+			list = append(list, r.bucket(seqs, 1, pages, false))
+		}
+	}
+	r.buckets.warm(list)
+}
+
+// Publish implements Runner.
+func (r *DeviceRunner) Publish(p *model.Policy) error {
+	if r.policies[p.Version] != nil {
+		return fmt.Errorf("publish policy: version %d is there already; versions only grow", p.Version)
+	}
+	if len(p.Weights.Tensors) != len(r.forward.weights) {
+		return fmt.Errorf("publish policy %d: it has %d tensors, the served model %d", p.Version, len(p.Weights.Tensors), len(r.forward.weights))
+	}
+	for i, w := range p.Weights.Tensors {
+		if !w.Shape().Equal(r.forward.weights[i]) {
+			return fmt.Errorf("publish policy %d: tensor %d is %s, the served model has %s", p.Version, i, w.Shape(), r.forward.weights[i])
+		}
+	}
+	head, err := r.head(p.Weights)
+	if err != nil {
+		return fmt.Errorf("publish policy %d: %w", p.Version, err)
+	}
+	r.policies[p.Version] = &published{policy: p.Retain(), head: head}
+	return nil
+}
+
+// head is the matrix that logits are made with: a tensor of the weights, or the embedding turned.
+func (r *DeviceRunner) head(w *model.Weights) (*tensors.Tensor, error) {
+	if !w.Config.TiedHead {
+		return w.Tensors[2], nil
+	}
+	out, err := r.once(r.forward.turnSpec(), w.Tensors[0])
+	if err != nil {
+		return nil, fmt.Errorf("turn the embedding into a head: %w", err)
+	}
+	return out, nil
+}
+
+// once compiles a program of one result, runs it and forgets it.
+func (r *DeviceRunner) once(s device.Spec, args ...*tensors.Tensor) (*tensors.Tensor, error) {
+	program, err := r.device.Compile(s)
+	if err != nil {
+		return nil, err
+	}
+	defer program.Close()
+	out, err := program.Run(args...)
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// Retire implements Runner.
+func (r *DeviceRunner) Retire(version int64) {
+	if p := r.policies[version]; p != nil {
+		delete(r.policies, version)
+		if p.policy.Weights.Config.TiedHead {
+			freeAll([]*tensors.Tensor{p.head})
+		}
+		p.policy.Release()
+	}
+}
+
+// Run implements Runner: copies first, then the rows, grouped by what they can share a program run with.
+func (r *DeviceRunner) Run(plan *Plan) (Result, error) {
+	result := Result{Rows: make([]RowResult, len(plan.Rows))}
+	if err := r.copyPages(plan.Copies); err != nil {
+		return Result{}, err
+	}
+	for _, g := range r.groups(plan.Rows) {
+		for rows := g.rows; len(rows) > 0; {
+			n, err := r.runSome(g, plan.Rows, rows, result.Rows)
+			if err != nil {
+				return Result{}, err
+			}
+			rows = rows[n:]
+		}
+	}
+	return result, nil
+}
+
+// A group is rows that run in the same shape of program with the same weights.
+type group struct {
+	version int64
+	tokens  int // per Sequence, a power of two
+	score   bool
+	rows    []int // indexes in Plan.Rows
+}
+
+// groups sorts rows by version, shape and context length, so that short contexts do not pay for long ones' page tables
+// where a group is split.
+func (r *DeviceRunner) groups(rows []Row) []*group {
+	var list []*group
+	find := func(g group) *group {
+		for _, old := range list {
+			if old.version == g.version && old.tokens == g.tokens && old.score == g.score {
+				return old
+			}
+		}
+		list = append(list, &g)
+		return &g
+	}
+	for i := range rows {
+		row := &rows[i]
+		g := find(group{version: row.Version, tokens: tokensBucket(len(row.Tokens)), score: row.Score != nil})
+		g.rows = append(g.rows, i)
+	}
+	for _, g := range list {
+		slices.SortStableFunc(g.rows, func(a, b int) int { return cmp.Compare(len(rows[a].Pages), len(rows[b].Pages)) })
+	}
+	return list
+}
+
+// runSome runs as many of the listed rows as one program takes and says how many that were.
+func (r *DeviceRunner) runSome(g *group, all []Row, list []int, out []RowResult) (int, error) {
+	pages := 0
+	for _, i := range list {
+		pages = max(pages, len(all[i].Pages))
+	}
+	b, program, err := r.buckets.pick(r.bucket(len(list), g.tokens, pages, g.score), len(list))
+	if err != nil {
+		return 0, err
+	}
+	list = list[:min(b.Seqs, len(list))]
+	policy := r.policies[g.version]
+	if policy == nil {
+		panic(fmt.Sprintf("BUG: got a row of version %d; want one that is published", g.version))
+	}
+	logits, scores, err := r.step(b, program, policy, all, list)
+	if err != nil {
+		return 0, err
+	}
+	defer logits.FinalizeAll()
+	if err := r.draws.sample(logits, all, list, out); err != nil {
+		return 0, err
+	}
+	if scores != nil {
+		defer scores.FinalizeAll()
+		err = r.draws.score(scores, b, all, list, out)
+	}
+	return len(list), err
+}
+
+// step runs one program: its logits [seqs, vocab] and, for a scoring Bucket, those of every token [seqs*tokens, vocab].
+func (r *DeviceRunner) step(b Bucket, p *device.Program, policy *published, all []Row, list []int) (last, every *tensors.Tensor, err error) {
+	batch := tensors.FromFlatDataAndDimensions(r.pack(b, all, list), b.Seqs, b.batchWidth())
+	defer batch.FinalizeAll()
+	args := append([]*tensors.Tensor{batch, r.cos, r.sin, policy.head}, policy.policy.Weights.Tensors...)
+	out, err := r.runOnPools(p, args)
+	if err != nil {
+		return nil, nil, fmt.Errorf("run %v: %w", b, err)
+	}
+	if b.Score {
+		return out[0], out[1], nil
+	}
+	return out[0], nil, nil
+}
+
+// runOnPools appends the pools to args, runs p and takes the updated pools from the end of its results. If that fails the pools
+// are gone, for they were given away: new ones are made and ErrPoolsLost is told.
+func (r *DeviceRunner) runOnPools(p *device.Program, args []*tensors.Tensor) ([]*tensors.Tensor, error) {
+	start := time.Now()
+	out, err := p.Run(append(args, r.pools...)...)
+	r.busy += time.Since(start)
+	if err != nil {
+		return nil, errors.Join(err, ErrPoolsLost, r.resetPools())
+	}
+	results := len(out) - len(r.pools)
+	copy(r.pools, out[results:])
+	return out[:results], nil
+}
+
+// copyPages duplicates pages in every pool.
+func (r *DeviceRunner) copyPages(copies []PageCopy) error {
+	if len(copies) == 0 {
+		return nil
+	}
+	n := powerOfTwo(len(copies))
+	from, to := make([]int32, n), make([]int32, n)
+	for i := range n {
+		from[i], to[i] = 0, -1 // -1 = not copied
+		if i < len(copies) {
+			from[i], to[i] = copies[i].From, copies[i].To
+		}
+	}
+	program := r.copies[n]
+	if program == nil {
+		var err error
+		if program, err = r.device.Compile(r.forward.copySpec(n)); err != nil {
+			return fmt.Errorf("compile the copy of %d pages: %w", n, err)
+		}
+		r.copies[n] = program
+	}
+	fromIDs, toIDs := tensors.FromFlatDataAndDimensions(from, n), tensors.FromFlatDataAndDimensions(to, n)
+	defer fromIDs.FinalizeAll()
+	defer toIDs.FinalizeAll()
+	if _, err := r.runOnPools(program, []*tensors.Tensor{fromIDs, toIDs}); err != nil {
+		return fmt.Errorf("copy %d pages: %w", len(copies), err)
+	}
+	return nil
+}
+
+// resetPools makes empty pools, all zero: attention may read what no Sequence wrote, and it must be finite.
+func (r *DeviceRunner) resetPools() error {
+	freeAll(r.pools)
+	r.pools = nil
+	zero := tensors.FromShape(shapes.Make(r.config.KVType))
+	defer zero.FinalizeAll()
+	for range 2 * r.forward.config.Layers {
+		pool, err := r.once(r.forward.zeroSpec(), zero)
+		if err != nil {
+			return fmt.Errorf("make KV pools of %d pages: %w; a smaller pool may fit", r.config.Pages, err)
+		}
+		r.pools = append(r.pools, pool)
+	}
+	return nil
+}
+
+// Close frees pools, programs and policies. Nothing may run any more.
+func (r *DeviceRunner) Close() {
+	r.buckets.close()
+	r.draws.close()
+	for _, p := range r.copies {
+		p.Close()
+	}
+	for v := range r.policies {
+		r.Retire(v)
+	}
+	freeAll(r.pools)
+	freeAll([]*tensors.Tensor{r.cos, r.sin})
+}
+
+func freeAll(list []*tensors.Tensor) {
+	for _, t := range list {
+		t.FinalizeAll() // an error says that it is gone already, as a donated tensor of a failed run is
+	}
+}
