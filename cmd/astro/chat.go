@@ -27,7 +27,7 @@ func newChatCommand() *cobra.Command {
 		Long:  "Talk to a running server from the terminal. /reset starts over, /quit ends, Ctrl-C stops an answer.\nASTRO_API_KEY holds the key of a server that needs one.",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return chat(context.WithoutCancel(c.Context()), &client, c.InOrStdin(), c.OutOrStdout())
+			return converse(context.WithoutCancel(c.Context()), &client, c.InOrStdin(), c.OutOrStdout())
 		},
 	}
 	c.Flags().StringVar(&client.url, "url", client.url, "address of the server")
@@ -35,8 +35,8 @@ func newChatCommand() *cobra.Command {
 	return c
 }
 
-// chat holds a conversation: one line of input, one streamed answer. Signals stop an answer, or the program between answers.
-func chat(ctx context.Context, client *chatClient, in io.Reader, out io.Writer) error {
+// converse holds a conversation: one line of input, one streamed answer. Signals stop an answer, or the program between answers.
+func converse(ctx context.Context, client *chatClient, in io.Reader, out io.Writer) error {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupts)

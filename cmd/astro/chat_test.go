@@ -46,7 +46,7 @@ func TestChatConversation(t *testing.T) {
 	var out bytes.Buffer
 	client := &chatClient{url: server.URL}
 	in := strings.NewReader("one\n\ntwo\nfail\nthree\n/reset\nfour\n/quit\nnever\n")
-	if err := chat(context.Background(), client, in, &out); err != nil {
+	if err := converse(context.Background(), client, in, &out); err != nil {
 		t.Fatal(err)
 	}
 	got := strings.SplitN(out.String(), "\n", 2)[1]
@@ -59,7 +59,7 @@ func TestChatConversation(t *testing.T) {
 func TestChatSaysWhenNoServerRuns(t *testing.T) {
 	server := echoServer(t)
 	server.Close()
-	err := chat(context.Background(), &chatClient{url: server.URL}, strings.NewReader(""), io.Discard)
+	err := converse(context.Background(), &chatClient{url: server.URL}, strings.NewReader(""), io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "astro serve") {
 		t.Errorf("got %v; want a hint to start a server", err)
 	}

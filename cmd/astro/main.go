@@ -32,6 +32,11 @@ func newRootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
+		newBenchCommand(),
+		newChatCommand(),
+		newDoctorCommand(),
+		newRecipeCommand(),
+		newServeCommand(),
 		newVersionCommand(),
 	)
 	return root

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"astro/internal/device"
+)
+
+func newDoctorCommand() *cobra.Command {
+	pluginDir := ""
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say which backends this machine can run, and what would change that",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return diagnose(c.OutOrStdout(), device.Options{PluginDir: pluginDir, CacheDir: device.DefaultCacheDir()})
+		},
+	}
+	c.Flags().StringVar(&pluginDir, "plugin-dir", "", "folder to look for plugins in; default: the usual places")
+	return c
+}
+
+// diagnose prints the machine, every backend and the one that --backend auto takes. It fails only if none works.
+func diagnose(w io.Writer, o device.Options) error {
+	m := device.Describe()
+	fmt.Fprintf(w, "astro %s\nmachine: %s, %d cores, vectors: %s\n", version(), m.Processor, m.Cores, orNone(m.Vectors))
+	if m.TotalBytes > 0 {
+		fmt.Fprintf(w, "memory: %.1f GiB, %.1f GiB of it available\n", gibibytes(m.TotalBytes), gibibytes(m.AvailableBytes))
+	}
+	best := ""
+	for _, b := range device.Diagnose(o) {
+		if !b.Works {
+			fmt.Fprintf(w, "%-9s does not work here: %s\n", b.Kind, b.Detail)
+			continue
+		}
+		if best == "" {
+			best = string(b.Kind)
+		}
+		fmt.Fprintf(w, "%-9s works: %s\n", b.Kind, b.Detail)
+		if b.Plugin != "" {
+			fmt.Fprintf(w, "%-9s plugin %s\n", "", b.Plugin)
+		}
+	}
+	if o.CacheDir != "" {
+		fmt.Fprintf(w, "compiled programs are kept in %s\n", o.CacheDir)
+	}
+	if best == "" {
+		return fmt.Errorf("no backend works; the lines above say why")
+	}
+	fmt.Fprintf(w, "--backend auto takes %s\n", best)
+	return nil
+}
+
+func orNone(words []string) string {
+	if len(words) == 0 {
+		return "none known"
+	}
+	return strings.Join(words, " ")
+}
+
+func gibibytes(n int64) float64 { return float64(n) / (1 << 30) }

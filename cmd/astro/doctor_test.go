@@ -1,0 +1,25 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"astro/internal/device"
+)
+
+// The go backend always works; a backend that does not says what to do about it, on one line.
+func TestDoctor(t *testing.T) {
+	var out strings.Builder
+	if err := diagnose(&out, device.Options{PluginDir: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	for _, want := range []string{"machine: ", "go        works: ", "xla:cpu   does not work here: ", "xla:cuda  does not work here: ", "--backend auto takes "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("got\n%swant a line with %q", text, want)
+		}
+	}
+	if strings.Contains(text, "WITHOUT vector kernels") {
+		t.Errorf("the tests run without GOEXPERIMENT=simd: use make\n%s", text)
+	}
+}

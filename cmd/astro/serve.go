@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"astro/engine"
+	"astro/internal/device"
+	"astro/model"
+	"astro/model/chat"
+	"astro/model/tokenizer"
+	"astro/server"
+)
+
+// serveOptions are the flags of astro serve.
+type serveOptions struct {
+	dir            string // Hugging Face folder; "" = the demo model
+	host           string
+	port           int
+	backend, dtype string
+	maxSlots       int
+	contextTokens  int   // 0 = the model's
+	pageTokens     int   // positions per page
+	chunkTokens    int   // of a prefill row
+	kvBytes        int64 // of the KV pools; 0 = chosen by the memory plan
+	memoryBytes    int64 // that may be used on the device; 0 = ask the machine
+	names, keys    []string
+	strict         bool
+	drainTimeout   time.Duration
+}
+
+func newServeCommand() *cobra.Command {
+	o := serveOptions{host: "127.0.0.1", port: 8080, backend: device.Auto, dtype: "f32", maxSlots: 32, pageTokens: 16, chunkTokens: 256,
+		drainTimeout: 30 * time.Second}
+	c := &cobra.Command{
+		Use:   "serve [DIR]",
+		Short: "Serve a model over the OpenAI API",
+		Long: "Serve the Hugging Face folder DIR, or the demo model, over the OpenAI API.\n" +
+			"API keys come from ASTRO_API_KEY (several with commas between) or --api-key; without any, only loopback is served.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.dir = strings.Join(args, "")
+			o.keys = append(o.keys, splitKeys(os.Getenv("ASTRO_API_KEY"))...)
+			return serve(c.Context(), o, c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.host, "host", o.host, "address to listen on; one that other machines reach needs API keys")
+	f.IntVar(&o.port, "port", o.port, "port to listen on; 0 = any free one")
+	f.StringVar(&o.backend, "backend", o.backend, "auto, go, xla:cpu or xla:cuda")
+	f.StringVar(&o.dtype, "dtype", o.dtype, "of weights, keys and values on the device: f32 or bf16")
+	f.IntVar(&o.maxSlots, "max-slots", o.maxSlots, "sequences that run at one time")
+	f.IntVar(&o.contextTokens, "context", 0, "longest prompt and answer together, in tokens; 0 = the model's own")
+	f.IntVar(&o.pageTokens, "page-tokens", o.pageTokens, "positions per page of the KV cache")
+	f.IntVar(&o.chunkTokens, "chunk-tokens", o.chunkTokens, "prompt tokens of one sequence in one step")
+	f.Int64Var(&o.kvBytes, "kv-bytes", 0, "size of the KV cache; 0 = as much as is useful and fits")
+	f.Int64Var(&o.memoryBytes, "memory-bytes", 0, "memory that may be used on the device; 0 = what the machine has free")
+	f.StringSliceVar(&o.names, "served-model-name", nil, "names of the model in requests, the first one also in answers; default: the folder's name")
+	f.StringSliceVar(&o.keys, "api-key", nil, "API keys to accept; other users of the machine can see flags, so prefer ASTRO_API_KEY")
+	f.BoolVar(&o.strict, "strict-params", false, "refuse unknown request parameters instead of ignoring them visibly")
+	f.DurationVar(&o.drainTimeout, "drain-timeout", o.drainTimeout, "time that running requests get to finish after SIGTERM")
+	return c
+}
+
+func splitKeys(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// serve runs until ctx ends (the first SIGTERM or Ctrl-C) and then drains; a second signal ends the process (main).
+func serve(ctx context.Context, o serveOptions, out, diagnostics io.Writer) error {
+	if err := o.complete(); err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", net.JoinHostPort(o.host, strconv.Itoa(o.port)))
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w; choose another --port, or 0 for any free one", err)
+	}
+	defer ln.Close()
+	log := slog.New(slog.NewTextHandler(diagnostics, nil))
+	b, err := newBackend(o, log, diagnostics)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	s, err := b.newServer(o, log)
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	announce(out, o, ln.Addr())
+	b.runner.Warm()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+		return drain(s, o.drainTimeout, log)
+	}
+}
+
+// complete fills in what depends on other flags and the environment, and checks what can be checked before a model is loaded.
+func (o *serveOptions) complete() error {
+	if err := server.CheckBind(o.host, o.keys); err != nil {
+		return err
+	}
+	if o.dir == "" {
+		dir, err := demoModel()
+		if err != nil {
+			return err
+		}
+		o.dir = dir
+	}
+	if len(o.names) == 0 {
+		absolute, err := filepath.Abs(o.dir)
+		if err != nil {
+			return fmt.Errorf("find the model's name: %w", err)
+		}
+		o.names = []string{filepath.Base(absolute)}
+	}
+	return nil
+}
+
+// demoModel finds the model of this project: beside the working directory, or beside the program as `make build` and the
+// container image lay it out.
+func demoModel() (string, error) {
+	const demo = "models/countdown-base"
+	places := []string{demo}
+	if program, err := os.Executable(); err == nil {
+		for _, up := range []string{".", "..", "../share/astro"} {
+			places = append(places, filepath.Join(filepath.Dir(program), up, demo))
+		}
+	}
+	for _, dir := range places {
+		if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", fmt.Errorf("the demo model is in none of %s: name a Hugging Face folder, as in `astro serve DIR`, "+
+		"or make one with `astro recipe countdown --stage base`", strings.Join(places, ", "))
+}
+
+// announce says where the server is: one line for scripts, one to paste.
+func announce(out io.Writer, o serveOptions, addr net.Addr) {
+	port := addr.(*net.TCPAddr).Port
+	url := "http://" + net.JoinHostPort(o.host, strconv.Itoa(port))
+	fmt.Fprintf(out, "listening on %s\n", url)
+	key := ""
+	if len(o.keys) > 0 {
+		key = ` -H "Authorization: Bearer $ASTRO_API_KEY"`
+	}
+	fmt.Fprintf(out, "try: curl %s/v1/chat/completions -H 'Content-Type: application/json'%s -d "+
+		`'{"model": "%s", "messages": [{"role": "user", "content": "3 7 2 9 -> 27"}]}'`+"\n", url, key, o.names[0])
+}
+
+// drain ends a server in order. Requests that outlast the timeout are cut and told so, which is no failure of the program.
+func drain(s *server.Server, timeout time.Duration, log *slog.Logger) error {
+	log.Info("draining: requests in flight may finish; a second signal ends at once", "timeout", timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	err := s.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("requests outlasted the drain timeout and were cut")
+		return nil
+	}
+	return err
+}
+
+// backend is a loaded model with the engine that runs it.
+type backend struct {
+	config    model.Config
+	context   int // tokens
+	tokenizer *tokenizer.Tokenizer
+	template  *chat.Template
+	policy    *model.Policy
+	runner    *engine.DeviceRunner
+	engine    *engine.Engine
+}
+
+// newBackend opens the device, plans memory, loads the model and starts the engine, in the order in which mistakes are cheapest.
+func newBackend(o serveOptions, log *slog.Logger, diagnostics io.Writer) (*backend, error) {
+	b := &backend{}
+	var err error
+	if b.config, err = model.LoadConfig(o.dir); err != nil {
+		return nil, err
+	}
+	if b.tokenizer, b.template, err = loadText(o.dir, log); err != nil {
+		return nil, err
+	}
+	dtype, err := model.ParseDType(o.dtype)
+	if err != nil {
+		return nil, err
+	}
+	d, err := device.Open(device.Options{Backend: o.backend, CacheDir: device.DefaultCacheDir()})
+	if err != nil {
+		return nil, err
+	}
+	b.context = b.config.MaxPositions
+	if o.contextTokens > 0 {
+		b.context = min(b.context, o.contextTokens)
+	}
+	plan, err := planMemory(b, o, d.Kind(), dtype)
+	if err != nil {
+		return nil, err
+	}
+	log.Info("memory plan", "device", d.Kind(), "plan", plan.String())
+	if err := b.load(o, d, dtype, diagnostics); err != nil {
+		return nil, err
+	}
+	if err := b.start(o, d, dtype, plan.KVPages, log); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// loadText reads the tokenizer and the chat template; a model without a template completes text only.
+func loadText(dir string, log *slog.Logger) (*tokenizer.Tokenizer, *chat.Template, error) {
+	tok, err := tokenizer.Load(filepath.Join(dir, "tokenizer.json"))
+	if err != nil {
+		return nil, nil, err
+	}
+	template, err := chat.Load(dir)
+	if errors.Is(err, chat.ErrNoTemplate) {
+		log.Warn("the model has no chat template: chat requests are refused, text completions work")
+		return tok, nil, nil
+	}
+	return tok, template, err
+}
+
+// load puts the weights on the device, with a progress bar where somebody watches.
+func (b *backend) load(o serveOptions, d *device.Device, dtype dtypes.DType, diagnostics io.Writer) error {
+	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(diagnostics), progressbar.OptionSetVisibility(isTerminal(diagnostics)),
+		progressbar.OptionSetDescription("loading"), progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish())
+	weights, err := model.Load(o.dir, d.Backend(), dtype, func(done, total int64) {
+		bar.ChangeMax64(total)
+		bar.Set64(done) // fails only if the terminal does
+	})
+	if err != nil {
+		return err
+	}
+	bar.Finish()
+	b.policy = model.NewPolicy(1, weights)
+	return nil
+}
+
+// isTerminal says whether a person may be looking.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// start makes the runner and the engine on it.
+func (b *backend) start(o serveOptions, d *device.Device, dtype dtypes.DType, pages int, log *slog.Logger) (err error) {
+	b.runner, err = engine.NewDeviceRunner(d, b.policy, engine.RunnerConfig{
+		Pages: pages, PageTokens: o.pageTokens, MaxSlots: o.maxSlots, ChunkTokens: o.chunkTokens, MaxContextTokens: b.context, KVType: dtype,
+		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes, Background: true})
+	if err != nil {
+		return err
+	}
+	c := engine.DefaultConfig(b.config.Vocab, o.maxSlots, b.context)
+	c.EOS, c.Pages, c.PageTokens, c.ChunkTokens, c.StepTokens = b.config.EOS, pages, o.pageTokens, o.chunkTokens, o.stepTokens()
+	b.engine, err = engine.New(b.runner, engine.Options{Config: c, Version: b.policy.Version,
+		OnFailure: func(err error) { log.Error("a step failed", "error", err) }})
+	return err
+}
+
+// stepTokens leaves room for every decode and one full chunk of a prompt in a step.
+func (o *serveOptions) stepTokens() int { return o.maxSlots + o.chunkTokens }
+
+// newServer puts HTTP in front of the engine.
+func (b *backend) newServer(o serveOptions, log *slog.Logger) (*server.Server, error) {
+	return server.New(server.Config{Engine: b.engine, Tokenizer: b.tokenizer, Template: b.template, ModelNames: o.names, ContextTokens: b.context,
+		Host: o.host, APIKeys: o.keys, StrictParams: o.strict, Version: version(), Log: log})
+}
+
+// close frees what was made, in reverse order; parts that are missing after a failed start are skipped.
+func (b *backend) close() {
+	if b.engine != nil {
+		b.engine.Close()
+	}
+	if b.runner != nil {
+		b.runner.Close()
+	}
+	if b.policy != nil {
+		b.policy.Release()
+	}
+}

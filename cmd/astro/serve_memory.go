@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gomlx/compute/dtypes"
+
+	"astro/engine"
+	"astro/internal/device"
+)
+
+// planMemory divides the device's memory before anything is loaded.
+func planMemory(b *backend, o serveOptions, kind device.Kind, dtype dtypes.DType) (engine.MemoryPlan, error) {
+	available := o.memoryBytes
+	if available == 0 {
+		var err error
+		if available, err = freeMemory(kind); err != nil {
+			return engine.MemoryPlan{}, err
+		}
+	}
+	r := engine.MemoryRequest{Model: b.config, WeightBytes: dtype.Size(), KVBytes: dtype.Size(), WeightSets: 1, Available: available,
+		MaxSlots: o.maxSlots, StepTokens: o.stepTokens(), PageTokens: o.pageTokens, MaxContextTokens: b.context,
+		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes}
+	plan, err := engine.PlanMemory(r)
+	if err != nil || o.kvBytes == 0 {
+		return plan, err
+	}
+	if r.Pages = int(o.kvBytes / plan.PageBytes); r.Pages == 0 {
+		return plan, fmt.Errorf("--kv-bytes %d holds no page of %d bytes: give more, or use a smaller --page-tokens", o.kvBytes, plan.PageBytes)
+	}
+	return engine.PlanMemory(r)
+}
+
+// freeMemory is what a process may use now: the machine's for backends on processors, the GPU's else.
+func freeMemory(kind device.Kind) (int64, error) {
+	if kind == device.XLACUDA {
+		return freeGPUMemory()
+	}
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, fmt.Errorf("how much memory is free is not known here (%w): say so with --memory-bytes", err)
+	}
+	return parseMeminfo(string(text))
+}
+
+// parseMeminfo reads MemAvailable of /proc/meminfo, in bytes.
+func parseMeminfo(text string) (int64, error) {
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+			if err == nil {
+				return kib << 10, nil
+			}
+		}
+	}
+	return 0, errors.New("/proc/meminfo does not say how much memory is available: say so with --memory-bytes")
+}
+
+// xlaShare is the part of a GPU's memory that XLA takes for its own allocator by default.
+const xlaShare = 0.75
+
+// freeGPUMemory asks NVIDIA's tool about the first GPU.
+func freeGPUMemory() (int64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	text, err := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits").Output()
+	if err != nil {
+		return 0, fmt.Errorf("nvidia-smi does not say how much memory the GPU has (%w): say so with --memory-bytes", err)
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	mib, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("nvidia-smi says %q about the GPU's memory: say how much there is with --memory-bytes", first)
+	}
+	return int64(float64(mib<<20) * xlaShare), nil
+}

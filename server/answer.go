@@ -1,0 +1,194 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"astro/openai"
+)
+
+// answer runs a prepared call and answers it in the given format, streamed or whole. The call is cancelled when the client goes
+// away, wherever it is: in the queue, in prefill or between two tokens.
+func (s *Server) answer(ctx *fasthttp.RequestCtx, c *call, f format) *openai.Error {
+	life, cancel, end, ok := s.begin()
+	if !ok {
+		return unavailable()
+	}
+	unwatch := watch(ctx.Conn(), cancel)
+	done := func() {
+		c.close()
+		unwatch()
+		end()
+	}
+	streaming := false
+	defer func() {
+		if !streaming {
+			done() // also after a panic
+		}
+	}()
+	if err := c.submit(life); err != nil {
+		return err
+	}
+	if !c.options.Stream {
+		return c.writeWhole(ctx, life, f)
+	}
+	streaming = true
+	s.startStream(ctx, c.id, func(w *eventWriter) {
+		defer done()
+		c.writeStream(life, w, f)
+	})
+	return nil
+}
+
+// writeWhole waits for all choices.
+func (c *call) writeWhole(ctx *fasthttp.RequestCtx, life context.Context, f format) *openai.Error {
+	updates := make([][]*update, len(c.choices))
+	for a := range c.arrivals(life) {
+		more, err := c.accept(a)
+		if err != nil {
+			return err
+		}
+		for _, u := range more {
+			updates[u.index] = append(updates[u.index], u)
+		}
+	}
+	if life.Err() != nil {
+		return unavailable() // of a drain that ran out of time; a client that went away does not read it
+	}
+	whole := make([]*update, len(updates))
+	for i := range updates {
+		whole[i] = merge(updates[i])
+	}
+	writeJSON(ctx, f.whole(whole, c.usage()))
+	return nil
+}
+
+// writeStream sends one event per update. An error after the first byte is an event too; a stream always ends with [DONE]
+// unless the client went away.
+func (c *call) writeStream(life context.Context, w *eventWriter, f format) {
+	for i := range c.choices {
+		if opening := f.first(i); opening != nil {
+			w.send(opening)
+		}
+	}
+	if err := c.writeUpdates(life, w, f); err != nil {
+		w.send(err)
+	} else if c.options.IncludeUsage {
+		w.send(f.usage(c.usage()))
+	}
+	w.write(openai.Done)
+	w.flush()
+}
+
+// writeUpdates forwards Events until there are no more, and keeps a silent connection alive.
+func (c *call) writeUpdates(life context.Context, w *eventWriter, f format) *openai.Error {
+	arrivals := c.arrivals(life)
+	keepAlive := time.NewTicker(c.server.limits.KeepAliveInterval)
+	defer keepAlive.Stop()
+	for w.err == nil {
+		w.flush()
+		select {
+		case a, ok := <-arrivals:
+			if !ok {
+				return c.endError(life)
+			}
+			if err := c.writeArrival(a, w, f); err != nil {
+				return err
+			}
+			keepAlive.Reset(c.server.limits.KeepAliveInterval)
+		case <-keepAlive.C:
+			w.write(openai.KeepAlive)
+		}
+	}
+	return nil
+}
+
+// endError tells a stream that ended by itself from one that was cancelled.
+func (c *call) endError(life context.Context) *openai.Error {
+	if life.Err() != nil {
+		return unavailable()
+	}
+	return nil
+}
+
+func (c *call) writeArrival(a arrival, w *eventWriter, f format) *openai.Error {
+	updates, err := c.accept(a)
+	for _, u := range updates {
+		if u.text != "" || c.logprobs || c.options.ReturnTokenIDs {
+			w.send(f.delta(u))
+		}
+		if u.finish != "" {
+			w.send(f.last(u))
+		}
+	}
+	return err
+}
+
+// eventWriter writes server-sent events with a deadline for each flush. After an error it writes nothing.
+type eventWriter struct {
+	w        *bufio.Writer
+	deadline func() // gives the next flush its time
+	err      error
+}
+
+func (w *eventWriter) send(answer any) { w.write(string(openai.Frame(answer))) }
+
+func (w *eventWriter) write(frame string) {
+	if w.err == nil {
+		w.deadline()
+		_, w.err = w.w.WriteString(frame)
+	}
+}
+
+func (w *eventWriter) flush() {
+	if w.err == nil && w.w.Buffered() > 0 {
+		w.deadline()
+		w.err = w.w.Flush()
+	}
+}
+
+// startStream sends the header of an event stream and has body write the rest. A panic in it ends this stream alone: fasthttp
+// runs it on a goroutine of its own, where a panic would end the process.
+func (s *Server) startStream(ctx *fasthttp.RequestCtx, id string, body func(w *eventWriter)) {
+	conn := ctx.Conn()
+	ctx.SetContentType(openai.EventType)
+	ctx.Response.Header.Set("Cache-Control", "no-cache")
+	ctx.Response.Header.Set("X-Accel-Buffering", "no") // asks nginx not to collect events
+	ctx.SetBodyStreamWriter(func(bw *bufio.Writer) {
+		w := &eventWriter{w: bw, deadline: func() { setWriteDeadline(conn, s.limits.WriteTimeout) }}
+		defer func() {
+			if what := recover(); what != nil {
+				s.logPanic(id, what)
+				w.send(openai.Internal(id))
+				w.flush()
+			}
+		}()
+		body(w)
+	})
+}
+
+// noteIgnored tells the client which parameters had no effect, or refuses them if the server is strict.
+func (s *Server) noteIgnored(ctx *fasthttp.RequestCtx, o *openai.Options) *openai.Error {
+	if len(o.Ignored) == 0 {
+		return nil
+	}
+	if s.StrictParams {
+		return openai.UnknownParameter(o.Ignored[0])
+	}
+	ctx.Response.Header.Set("x-ignored-params", strings.Join(o.Ignored, ","))
+	return nil
+}
+
+// checkModel accepts the names that the model is served under.
+func (s *Server) checkModel(name string) *openai.Error {
+	for _, served := range s.ModelNames {
+		if name == served {
+			return nil
+		}
+	}
+	return openai.ModelNotFound(name, s.ModelNames)
+}

@@ -1,0 +1,92 @@
+package server
+
+import (
+	"github.com/valyala/fasthttp"
+
+	"astro/openai"
+)
+
+// chatCompletions is POST /v1/chat/completions.
+func (s *Server) chatCompletions(ctx *fasthttp.RequestCtx, id string) *openai.Error {
+	q, err := openai.DecodeChatRequest(ctx.PostBody())
+	if err != nil {
+		return err
+	}
+	if err := s.checkModel(q.Model); err != nil {
+		return err
+	}
+	if err := s.noteIgnored(ctx, &q.Options); err != nil {
+		return err
+	}
+	ids, err := s.render(q.Messages)
+	if err != nil {
+		return err
+	}
+	c, err := s.newCall(id, "messages", &q.Options, []prompt{{ids: ids}})
+	if err != nil {
+		return err
+	}
+	c.head, c.logprobs, c.top, c.defaultTokens = s.newHead("chatcmpl-"), q.Logprobs, q.TopLogprobs, s.ContextTokens
+	return s.answer(ctx, c, chatFormat{c})
+}
+
+// chatFormat is the format of chat answers.
+type chatFormat struct{ *call }
+
+func (f chatFormat) chunk(choices ...openai.ChunkChoice) openai.ChatChunk {
+	return openai.ChatChunk{ID: f.head.id, Object: openai.ChunkObject, Created: f.head.created, Model: f.head.model, ServiceTier: serviceTier,
+		SystemFingerprint: f.head.fingerprint, Choices: choices, Usage: openai.StreamUsage{Wanted: f.options.IncludeUsage}}
+}
+
+// serviceTier is the only one there is.
+const serviceTier = "default"
+
+func (f chatFormat) first(index int) any {
+	chunk := f.chunk(openai.ChunkChoice{Index: index, Delta: openai.FirstDelta()})
+	if index == 0 && f.options.ReturnTokenIDs {
+		chunk.PromptTokenIDs = f.prompts[0].ids
+	}
+	return chunk
+}
+
+func (f chatFormat) delta(u *update) any {
+	return f.chunk(openai.ChunkChoice{Index: u.index, Delta: openai.Delta{Content: &u.text}, Logprobs: f.logprobsOf(u), TokenIDs: u.ids(f.options)})
+}
+
+func (f chatFormat) last(u *update) any {
+	return f.chunk(openai.ChunkChoice{Index: u.index, FinishReason: &u.finish})
+}
+
+func (f chatFormat) usage(usage openai.Usage) any {
+	chunk := f.chunk()
+	chunk.Choices = []openai.ChunkChoice{}
+	chunk.Usage.Value = &usage
+	return chunk
+}
+
+func (f chatFormat) whole(choices []*update, usage openai.Usage) any {
+	answer := openai.ChatAnswer{ID: f.head.id, Object: openai.ChatObject, Created: f.head.created, Model: f.head.model, ServiceTier: serviceTier,
+		SystemFingerprint: f.head.fingerprint, Usage: usage}
+	if f.options.ReturnTokenIDs {
+		answer.PromptTokenIDs = f.prompts[0].ids
+	}
+	for _, u := range choices {
+		message := openai.AnswerMessage{Role: "assistant", Content: u.text}
+		answer.Choices = append(answer.Choices, openai.ChatChoice{Index: u.index, Message: message, Logprobs: f.logprobsOf(u),
+			FinishReason: u.finish, TokenIDs: u.ids(f.options)})
+	}
+	return answer
+}
+
+// logprobsOf are the log-probabilities of an update, or nil if they were not asked for.
+func (f chatFormat) logprobsOf(u *update) *openai.ChatLogprobs {
+	if !f.logprobs {
+		return nil
+	}
+	all := &openai.ChatLogprobs{Content: []openai.ChatLogprob{}}
+	for i := range u.tokens {
+		t := &u.tokens[i]
+		all.Content = append(all.Content, openai.ChatLogprob{TokenLogprob: f.spell(t.TokenLogprob), TopLogprobs: f.spellAll(t.top)})
+	}
+	return all
+}

@@ -1,0 +1,87 @@
+package server
+
+import (
+	"unicode/utf8"
+
+	"astro/engine"
+	"astro/model/tokenizer"
+	"astro/openai"
+	"astro/sampler"
+)
+
+// choice turns the Events of one sample into text: it detokenises on UTF-8 borders and cuts at stop strings.
+type choice struct {
+	index   int // in the answer
+	text    *tokenizer.Stream
+	stop    *stopFilter
+	options *openai.Options
+	chars   int  // decoded so far, echoed prompt included: the text offset of the next token
+	tokens  int  // generated
+	over    bool // no Event changes it any more
+}
+
+// update is what one step adds to a choice. The sum of a choice's updates is the choice, streamed or not.
+type update struct {
+	index  int
+	text   string
+	tokens []token
+	finish string // set in the last update
+}
+
+// token is one entry of the log-probabilities.
+type token struct {
+	sampler.TokenLogprob
+	top    []sampler.TokenLogprob
+	offset int  // characters before the token's first byte
+	echoed bool // it belongs to the prompt
+	blank  bool // no log-probability: the first token of a prompt
+}
+
+// apply takes one Event. stopped says that a stop string ended the choice, which the engine does not know yet.
+func (c *choice) apply(e *engine.Event) (u update, stopped bool) {
+	u.index = c.index
+	if e.HasToken {
+		u.tokens = []token{{TokenLogprob: e.Choice.TokenLogprob, top: e.Choice.Top, offset: c.chars}}
+		c.tokens++
+		if e.StopID < 0 || c.options.IncludeStop {
+			u.text, stopped = c.show(c.decode(e.Choice.Token))
+		}
+	}
+	if e.Finish != "" && !stopped {
+		rest, hit := c.end()
+		u.text += rest
+		stopped = hit
+	}
+	switch {
+	case stopped:
+		u.finish = string(engine.FinishStop)
+	case e.Finish != "":
+		u.finish = string(e.Finish)
+	}
+	c.over = u.finish != ""
+	return u, stopped
+}
+
+// decode adds a token to the text and counts characters.
+func (c *choice) decode(id int32) string {
+	text := c.text.Push(id)
+	c.chars += utf8.RuneCountInString(text)
+	return text
+}
+
+// show passes text through the stop strings, which count only after min_tokens.
+func (c *choice) show(text string) (out string, hit bool) {
+	if c.tokens < c.options.MinTokens {
+		return text, false
+	}
+	out, stop := c.stop.push(text)
+	return out, stop != ""
+}
+
+// end returns what was held back: the rest of a cut character and the beginning of a stop string that never came.
+func (c *choice) end() (rest string, hit bool) {
+	if rest, hit = c.show(c.text.Flush()); hit {
+		return rest, true
+	}
+	return rest + c.stop.flush(), false
+}

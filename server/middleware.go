@@ -1,0 +1,146 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"astro/openai"
+)
+
+// handle is the only handler that fasthttp knows. Whatever happens inside ends this request alone.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	id := requestID(string(ctx.Request.Header.Peek("x-request-id")))
+	err := s.guarded(ctx, id)
+	if err != nil {
+		s.writeError(ctx, err)
+	}
+	ctx.Response.Header.Set("x-request-id", id)
+	setWriteDeadline(ctx.Conn(), s.limits.WriteTimeout)
+}
+
+// guarded runs dispatch and turns a panic into a 500 and a log entry.
+func (s *Server) guarded(ctx *fasthttp.RequestCtx, id string) (err *openai.Error) {
+	defer func() {
+		if what := recover(); what != nil {
+			s.logPanic(id, what)
+			ctx.Response.Reset()
+			err = openai.Internal(id)
+		}
+	}()
+	return s.dispatch(ctx, id)
+}
+
+// dispatch checks everything that is the same for all routes and calls the route.
+func (s *Server) dispatch(ctx *fasthttp.RequestCtx, id string) *openai.Error {
+	if err := checkFraming(ctx); err != nil {
+		ctx.SetConnectionClose()
+		return err
+	}
+	if err := s.checkOrigin(ctx); err != nil {
+		return err
+	}
+	r, allowed, err := find(string(ctx.Method()), requestPath(ctx))
+	if err != nil {
+		if allowed != "" {
+			ctx.Response.Header.Set("Allow", allowed)
+		}
+		return err
+	}
+	if !r.open {
+		if err := s.keys.check(string(ctx.Request.Header.Peek("Authorization"))); err != nil {
+			return err
+		}
+	}
+	if r.work {
+		if err := checkBody(ctx); err != nil {
+			return err
+		}
+	}
+	return r.handle(s, ctx, id)
+}
+
+// requestPath is the path as it was sent, not decoded and without the query.
+func requestPath(ctx *fasthttp.RequestCtx) string {
+	path, _, _ := strings.Cut(string(ctx.Request.Header.RequestURI()), "?")
+	return path
+}
+
+// logPanic records a failure of ours under the id that the client was told.
+func (s *Server) logPanic(id string, what any) {
+	s.log.Error("a request panicked; it was answered with 500 and nothing else is affected", "request", id, "panic", what, "stack", string(debug.Stack()))
+}
+
+// writeError answers with an error object.
+func (s *Server) writeError(ctx *fasthttp.RequestCtx, err *openai.Error) {
+	ctx.SetStatusCode(err.Status)
+	ctx.SetContentType(openai.JSONType)
+	ctx.SetBody(openai.Encode(err))
+	switch err.Status {
+	case 401:
+		ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
+	case 429, 503:
+		ctx.Response.Header.Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+	}
+}
+
+// writeJSON answers 200.
+func writeJSON(ctx *fasthttp.RequestCtx, answer any) {
+	ctx.SetContentType(openai.JSONType)
+	ctx.SetBody(openai.Encode(answer))
+}
+
+// transportError answers what fasthttp could not read as a request.
+func (s *Server) transportError(ctx *fasthttp.RequestCtx, cause error) {
+	var small *fasthttp.ErrSmallBuffer
+	var network net.Error
+	err := badRequest("The request is not valid HTTP.")
+	switch {
+	case errors.Is(cause, fasthttp.ErrBodyTooLarge):
+		err = openai.BodyTooLarge(s.limits.BodyBytes)
+	case errors.As(cause, &small):
+		err = &openai.Error{Status: 431, Message: "The request's header is too large.", Type: openai.TypeInvalidRequest, Code: "headers_too_large"}
+	case errors.As(cause, &network) && network.Timeout():
+		err = &openai.Error{Status: 408, Message: "The request took too long to arrive.", Type: openai.TypeInvalidRequest, Code: "request_timeout"}
+	}
+	s.writeError(ctx, err)
+	ctx.SetConnectionClose()
+	setWriteDeadline(ctx.Conn(), s.limits.WriteTimeout)
+}
+
+// setWriteDeadline gives the next write a bounded time. fasthttp's own WriteTimeout would bound a whole stream.
+func setWriteDeadline(conn net.Conn, d time.Duration) {
+	if conn != nil {
+		conn.SetWriteDeadline(time.Now().Add(d)) // fails only on a closed connection, where the write fails too
+	}
+}
+
+// requestID takes the client's id if it is harmless in headers and logs, or makes one.
+func requestID(given string) string {
+	const maxIDBytes = 64
+	for i := range len(given) {
+		c := given[i]
+		word := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
+		if !word || i == maxIDBytes {
+			return "req-" + randomHex()
+		}
+	}
+	if given == "" {
+		return "req-" + randomHex()
+	}
+	return given
+}
+
+// randomHex is 128 random bits.
+func randomHex() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,227 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"astro/engine"
+	"astro/model/chat"
+	"astro/model/tokenizer"
+)
+
+// Config is what a Server needs. All fields without a default are required.
+type Config struct {
+	Engine    *engine.Engine
+	Tokenizer *tokenizer.Tokenizer
+	Template  *chat.Template // nil = the model has none: chat requests get a 400
+
+	ModelNames    []string // what requests may call the model; the first is its name in answers
+	ContextTokens int      // prompt and completion of a choice together, at most
+	Host          string   // that the listener is bound to; decides whether keys are needed
+	APIKeys       []string // empty = any key is accepted, which needs a loopback Host
+	StrictParams  bool     // unknown parameters are refused instead of listed in x-ignored-params
+	Version       string   // of the program, for /version and system_fingerprint
+
+	Limits Limits       // zero = DefaultLimits
+	Log    *slog.Logger // nil = slog.Default(). It gets ids and sizes, never text of requests, tokens or keys
+}
+
+// Limits bound what clients can make the server hold.
+type Limits struct {
+	BodyBytes         int           // of a request body
+	HeaderBytes       int           // of a request's header block
+	Connections       int           // open at one time
+	HeaderTimeout     time.Duration // for a header to arrive
+	BodyTimeout       time.Duration // for a body to arrive, after its header
+	IdleTimeout       time.Duration // between two requests of a connection
+	WriteTimeout      time.Duration // for the client to take an answer, or one event of a stream
+	KeepAliveInterval time.Duration // between comments in a stream that has nothing else to say
+}
+
+// DefaultLimits suit a server on the open network.
+func DefaultLimits() Limits {
+	return Limits{BodyBytes: 8 << 20, HeaderBytes: 16 << 10, Connections: 4096, HeaderTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second,
+		IdleTimeout: 60 * time.Second, WriteTimeout: 10 * time.Second, KeepAliveInterval: 15 * time.Second}
+}
+
+// retryAfterSeconds is the advice in Retry-After of every 429 and 503.
+const retryAfterSeconds = 1
+
+// Validate says what is wrong with the Config.
+func (c *Config) Validate() error {
+	switch {
+	case c.Engine == nil || c.Tokenizer == nil:
+		return errors.New("server config: Engine and Tokenizer are required")
+	case len(c.ModelNames) == 0 || c.ModelNames[0] == "":
+		return errors.New("server config: ModelNames needs at least one name")
+	case c.ContextTokens < 2:
+		return fmt.Errorf("server config: ContextTokens is %d; want at least 2", c.ContextTokens)
+	}
+	return CheckBind(c.Host, c.APIKeys)
+}
+
+// CheckBind refuses a bind that others can reach while there is no key. It is exported so that a command can say so before it
+// loads a model.
+func CheckBind(host string, keys []string) error {
+	if !isLoopback(host) && len(keys) == 0 {
+		return fmt.Errorf("refusing to listen on %q without API keys, since other machines can reach it: "+
+			"set ASTRO_API_KEY or --api-key, or use --host 127.0.0.1", host)
+	}
+	for _, key := range keys {
+		if key == "" {
+			return errors.New("an API key is empty: remove it or give it a value")
+		}
+	}
+	return nil
+}
+
+// Server answers HTTP requests on one listener. Make it with New, run it with Serve, end it with Shutdown.
+type Server struct {
+	Config
+	limits   Limits
+	keys     keyring
+	loopback bool
+	created  int64 // Unix seconds
+	log      *slog.Logger
+	http     *fasthttp.Server
+
+	mu       sync.Mutex
+	draining bool
+	inFlight map[*context.CancelFunc]bool // generating requests
+	idle     chan struct{}                // closed when draining and nothing is in flight
+}
+
+// New makes a Server.
+func New(c Config) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if c.Limits == (Limits{}) {
+		c.Limits = DefaultLimits()
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	s := &Server{Config: c, limits: c.Limits, keys: newKeyring(c.APIKeys), loopback: isLoopback(c.Host), created: time.Now().Unix(), log: c.Log,
+		inFlight: map[*context.CancelFunc]bool{}, idle: make(chan struct{})}
+	s.http = s.newHTTP()
+	return s, nil
+}
+
+// newHTTP configures fasthttp. WriteTimeout stays zero there, since it would bound whole streams: setWriteDeadline does its work.
+func (s *Server) newHTTP() *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:      s.handle,
+		ErrorHandler: s.transportError,
+		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+			return fasthttp.RequestConfig{ReadTimeout: s.limits.BodyTimeout}
+		},
+		Name:                  "astro",
+		Concurrency:           s.limits.Connections,
+		ReadBufferSize:        s.limits.HeaderBytes,
+		ReadTimeout:           s.limits.HeaderTimeout,
+		IdleTimeout:           s.limits.IdleTimeout,
+		MaxRequestBodySize:    s.limits.BodyBytes,
+		NoDefaultContentType:  true,
+		SecureErrorLogMessage: true,
+		CloseOnShutdown:       true,
+		Logger:                fasthttpLog{s.log},
+	}
+}
+
+// fasthttpLog sends fasthttp's lines about connections to our log.
+type fasthttpLog struct{ log *slog.Logger }
+
+// Printf implements fasthttp.Logger.
+func (l fasthttpLog) Printf(format string, args ...any) {
+	l.log.Debug("connection", "what", fmt.Sprintf(format, args...))
+}
+
+// Serve answers on ln until Shutdown; it closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	if err := s.http.Serve(ln); err != nil {
+		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), err)
+	}
+	return nil
+}
+
+// Shutdown drains: /ready says 503 at once and new work is refused with 503, requests in flight go on until ctx is done and are
+// cancelled then. It returns ctx's error if any had to be cancelled.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.beginDrain()
+	var cut error
+	select {
+	case <-s.idle:
+	case <-ctx.Done():
+		cut = ctx.Err()
+		s.cancelAll()
+	}
+	const closeTimeout = 2 * time.Second // for the last bytes to leave
+	closing, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := s.http.ShutdownWithContext(closing); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("close the HTTP server: %w", err)
+	}
+	return cut
+}
+
+// beginDrain refuses new work from now on.
+func (s *Server) beginDrain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return
+	}
+	s.draining = true
+	s.closeIfIdle()
+}
+
+func (s *Server) closeIfIdle() {
+	if s.draining && len(s.inFlight) == 0 {
+		close(s.idle)
+	}
+}
+
+// begin counts a generating request. Its context ends with the returned function, with the client (see watch) or with a drain
+// that ran out of time; ok is false while draining.
+func (s *Server) begin() (ctx context.Context, cancel context.CancelFunc, end func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return nil, nil, nil, false
+	}
+	ctx, cancel = context.WithCancel(context.Background())
+	key := &cancel
+	s.inFlight[key] = true
+	return ctx, cancel, func() { s.end(key) }, true
+}
+
+// end forgets a request; the last one of a drain lets Shutdown go on.
+func (s *Server) end(key *context.CancelFunc) {
+	(*key)()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.inFlight, key)
+	s.closeIfIdle()
+}
+
+func (s *Server) cancelAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for cancel := range s.inFlight {
+		(*cancel)()
+	}
+}
+
+func (s *Server) isDraining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
