@@ -32,6 +32,7 @@ libraries() { ldd "$@" 2>/dev/null | grep -oE '/[^ ]+\.so[^ ]*' | grep -v ':$' |
 build() {
   rm -rf "$root"
   mkdir -p "$root"/{tmp,proc,etc}
+  : >"$root/etc/ld.so.conf" # go-xla looks there for libraries and says so where it is missing
   lay "$root"
   printf 'astro:x:%s:%s::/tmp:/bin/false\n' $user $user >"$root/etc/passwd"
   local lib

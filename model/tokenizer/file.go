@@ -52,11 +52,16 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err == nil && len(text) > maxFileBytes {
-		err = fmt.Errorf("%s has more than %d MiB", path, maxFileBytes>>20)
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a file", path)
+	case info.Size() > maxFileBytes:
+		return nil, fmt.Errorf("%s has more than %d MiB", path, maxFileBytes>>20)
 	}
-	return text, err
+	return io.ReadAll(io.LimitReader(f, maxFileBytes))
 }
 
 // parseFile reads and checks a tokenizer.json.
@@ -105,14 +110,6 @@ func checkText(text []byte) error {
 
 // readModel checks the model and returns its vocabulary.
 func (f *file) readModel() (vocab map[string]uint32, err error) {
-	var m struct {
-		Type    string          `json:"type"`
-		Vocab   json.RawMessage `json:"vocab"`
-		Unknown *string         `json:"unk_token"`
-		Prefix  string          `json:"continuing_subword_prefix"`
-		Suffix  string          `json:"end_of_word_suffix"`
-		Dropout float64         `json:"dropout"`
-	}
 	raw, ok := f.parts["model"]
 	if !ok {
 		return nil, errors.New("not a tokenizer.json: it has no model")
@@ -120,36 +117,62 @@ func (f *file) readModel() (vocab map[string]uint32, err error) {
 	if err := json.Unmarshal(raw, &f.model); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	if err := json.Unmarshal(raw, &m); err != nil {
+	if err := checkModel(raw); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	switch {
-	case m.Type != "BPE" && m.Type != "WordLevel":
-		return nil, fmt.Errorf("model: type %q is not supported; supported are BPE and WordLevel", m.Type)
-	case m.Prefix != "" || m.Suffix != "":
-		return nil, errors.New("model: continuing_subword_prefix and end_of_word_suffix are not supported")
-	case m.Dropout != 0:
-		return nil, errors.New("model: with dropout the same text has different tokens each time; remove it from the file")
-	}
-	if err := json.Unmarshal(m.Vocab, &vocab); err != nil {
+	if err := json.Unmarshal(f.model["vocab"], &vocab); err != nil {
 		return nil, fmt.Errorf("model: vocab: %w", err)
 	}
 	if len(vocab) == 0 {
 		return nil, errors.New("model: vocab is empty")
-	}
-	if m.Unknown != nil {
-		id, ok := vocab[*m.Unknown]
-		if !ok {
-			return nil, fmt.Errorf("model: unk_token %q is not in the vocabulary", *m.Unknown)
-		}
-		f.unknown = int32(min(id, maxVocabTokens))
 	}
 	for name, id := range vocab {
 		if err := f.setName(id, name); err != nil {
 			return nil, err
 		}
 	}
-	return vocab, nil
+	return vocab, f.readUnknown(vocab)
+}
+
+// checkModel refuses what the library panics on, and what no Llama model has.
+func checkModel(raw json.RawMessage) error {
+	var m struct {
+		Type    string  `json:"type"`
+		Prefix  string  `json:"continuing_subword_prefix"`
+		Suffix  string  `json:"end_of_word_suffix"`
+		Dropout float64 `json:"dropout"`
+	}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return err
+	}
+	switch {
+	case m.Type != "BPE" && m.Type != "WordLevel":
+		return fmt.Errorf("type %q is not supported; supported are BPE and WordLevel", m.Type)
+	case m.Prefix != "" || m.Suffix != "":
+		return errors.New("continuing_subword_prefix and end_of_word_suffix are not supported")
+	case m.Dropout != 0:
+		return errors.New("with dropout the same text has different tokens each time; remove it from the file")
+	}
+	return nil
+}
+
+// readUnknown reads the token for unknown words; without it in the vocabulary, the library fails when it needs it.
+func (f *file) readUnknown(vocab map[string]uint32) error {
+	var name *string
+	if raw := f.model["unk_token"]; raw != nil {
+		if err := json.Unmarshal(raw, &name); err != nil {
+			return fmt.Errorf("model: unk_token: %w", err)
+		}
+	}
+	if name == nil {
+		return nil
+	}
+	id, ok := vocab[*name]
+	if !ok {
+		return fmt.Errorf("model: unk_token %q is not in the vocabulary", *name)
+	}
+	f.unknown = int32(id)
+	return nil
 }
 
 // setName records a token.

@@ -29,74 +29,84 @@ func words(change func(file, model object)) []byte {
 	return text
 }
 
+// badFile is a way to spoil a file and what its error must say.
+type badFile struct {
+	name, want string
+	change     func(file, model object)
+}
+
+// bpeModel makes the model a BPE without added tokens.
+func bpeModel(vocab object, merges ...string) func(file, model object) {
+	return func(file, _ object) {
+		file["model"], file["added_tokens"] = object{"type": "BPE", "vocab": vocab, "merges": merges}, nil
+	}
+}
+
+func addedTokens(tokens ...addedToken) func(file, model object) {
+	return func(file, _ object) { file["added_tokens"] = tokens }
+}
+
+var badModels = []badFile{
+	{"version", "version", func(f, _ object) { f["version"] = "9.0" }},
+	{"no model", "no model", func(f, _ object) { delete(f, "model") }},
+	{"model is a list", "model", func(f, _ object) { f["model"] = []int{1} }},
+	{"other model", `"Unigram" is not supported`, func(_, m object) { m["type"] = "Unigram" }},
+	{"no vocab", "vocab", func(_, m object) { delete(m, "vocab") }},
+	{"empty vocab", "vocab is empty", func(_, m object) { m["vocab"] = object{} }},
+	{"negative id", "vocab", func(_, m object) { m["vocab"] = object{"a": -1} }},
+	{"huge id", "at most", func(_, m object) { m["vocab"] = object{"<unk>": 0, "a": 4_000_000_000} }},
+	{"id twice", "same id 2", func(_, m object) { m["vocab"] = object{"<unk>": 0, "<s>": 1, "a": 2, "b": 2} }},
+	{"no unknown", "unk_token", func(_, m object) { m["unk_token"] = "<none>" }},
+	{"unknown left out", "unk_token", func(_, m object) { delete(m, "unk_token") }},
+	{"nul in version", "NUL", func(f, _ object) { f["version"] = "\x00" }},
+	{"nul after backslashes", "NUL", func(f, _ object) { f["version"] = `\\` + "\x00" }},
+	{"merge of nothing", "c", bpeModel(object{"a": 0, "b": 1}, "a c")},
+	{"bad merge", "erge", bpeModel(object{"a": 0, "b": 1}, "a b c")},
+	{"subword prefix", "continuing_subword_prefix", func(f, m object) {
+		bpeModel(object{"a": 0, "é": 1, "aé": 2}, "a é")(f, m)
+		f["model"].(object)["continuing_subword_prefix"] = "#"
+	}},
+	{"dropout", "dropout", func(_, m object) { m["dropout"] = 0.1 }},
+}
+
+var badParts = []badFile{
+	{"added id", "by the vocabulary it is 4", addedTokens(addedToken{ID: 7, Content: "<x>"})},
+	{"added twice", "there twice", addedTokens(addedToken{ID: 4, Content: "<x>"}, addedToken{ID: 4, Content: "<x>"})},
+	{"added empty", "empty", addedTokens(addedToken{ID: 4})},
+	{"added escape", "U+FDD0", addedTokens(addedToken{ID: 4, Content: escape})},
+	{"added text", "added_tokens", func(f, _ object) { f["added_tokens"] = "x" }},
+	{"gaps", "gaps", func(_, m object) { m["vocab"] = object{"<unk>": 0, "<s>": 1, "a": 4, "b": 9} }},
+	{"precompiled", "Precompiled", func(f, _ object) {
+		f["normalizer"] = object{"type": "Sequence", "normalizers": []any{object{"type": "Precompiled", "precompiled_charsmap": "AAAA"}}}
+	}},
+	{"normalizer", "refuses", func(f, _ object) { f["normalizer"] = object{"type": "Nothing"} }},
+	{"normalizer text", "normalizer", func(f, _ object) { f["normalizer"] = "NFC" }},
+	{"regex", "refuses", func(f, _ object) {
+		f["pre_tokenizer"] = object{"type": "Split", "pattern": object{"Regex": "("}, "behavior": "Isolated", "invert": false}
+	}},
+	{"post-processor names nothing", "special_tokens lacks", func(f, _ object) {
+		f["post_processor"] = object{"type": "TemplateProcessing", "single": []any{object{"SpecialToken": object{"id": "<x>", "type_id": 0}}, object{"Sequence": object{"id": "A", "type_id": 0}}}, "pair": []any{}, "special_tokens": object{}}
+	}},
+	{"post-processor's id", "post_processor", func(f, _ object) {
+		f["post_processor"] = object{"type": "TemplateProcessing", "single": []any{object{"SpecialToken": object{"id": "<x>", "type_id": 0}}, object{"Sequence": object{"id": "A", "type_id": 0}}}, "pair": []any{},
+			"special_tokens": object{"<x>": object{"id": "<x>", "ids": []int{99}, "tokens": []string{"<x>"}}}}
+	}},
+	{"post-processor loses the text", "text 0 times", func(f, _ object) {
+		f["post_processor"] = object{"type": "Sequence", "processors": []any{object{"type": "TemplateProcessing", "single": []any{}, "pair": []any{}, "special_tokens": object{}}}}
+	}},
+	{"decoder", "not supported", func(f, _ object) { f["decoder"] = object{"type": "WordPiece"} }},
+	{"decoder order", "not supported", func(f, _ object) {
+		f["decoder"] = object{"type": "Sequence", "decoders": []any{object{"type": "Strip", "content": " ", "start": 1, "stop": 0}}}
+	}},
+	{"decoder text", "decoder", func(f, _ object) { f["decoder"] = 7 }},
+	{"strip", "one character", func(f, _ object) {
+		f["decoder"] = object{"type": "Sequence", "decoders": []any{object{"type": "Fuse"}, object{"type": "Strip", "content": "ab", "start": 1, "stop": 0}}}
+	}},
+}
+
 // A file that the library would refuse, panic on or misread gets an error that names the trouble.
 func TestBadFiles(t *testing.T) {
-	bpe := func(vocab object, merges ...string) func(file, model object) {
-		return func(file, _ object) {
-			file["model"] = object{"type": "BPE", "vocab": vocab, "merges": merges}
-			file["added_tokens"] = nil
-		}
-	}
-	added := func(tokens ...addedToken) func(file, model object) {
-		return func(file, _ object) { file["added_tokens"] = tokens }
-	}
-	for _, c := range []struct {
-		name, want string
-		change     func(file, model object)
-	}{
-		{"version", "version", func(f, _ object) { f["version"] = "9.0" }},
-		{"no model", "no model", func(f, _ object) { delete(f, "model") }},
-		{"model is a list", "model", func(f, _ object) { f["model"] = []int{1} }},
-		{"other model", `"Unigram" is not supported`, func(_, m object) { m["type"] = "Unigram" }},
-		{"no vocab", "vocab", func(_, m object) { delete(m, "vocab") }},
-		{"empty vocab", "vocab is empty", func(_, m object) { m["vocab"] = object{} }},
-		{"negative id", "vocab", func(_, m object) { m["vocab"] = object{"a": -1} }},
-		{"huge id", "at most", func(_, m object) { m["vocab"] = object{"<unk>": 0, "a": 4_000_000_000} }},
-		{"id twice", "same id 2", func(_, m object) { m["vocab"] = object{"<unk>": 0, "<s>": 1, "a": 2, "b": 2} }},
-		{"no unknown", "unk_token", func(_, m object) { m["unk_token"] = "<none>" }},
-		{"unknown left out", "unk_token", func(_, m object) { delete(m, "unk_token") }},
-		{"nul in version", "NUL", func(f, _ object) { f["version"] = "\x00" }},
-		{"nul after backslashes", "NUL", func(f, _ object) { f["version"] = `\\` + "\x00" }},
-		{"merge of nothing", "c", bpe(object{"a": 0, "b": 1}, "a c")},
-		{"bad merge", "erge", bpe(object{"a": 0, "b": 1}, "a b c")},
-		{"subword prefix", "continuing_subword_prefix", func(f, m object) {
-			bpe(object{"a": 0, "é": 1, "aé": 2}, "a é")(f, m)
-			f["model"].(object)["continuing_subword_prefix"] = "#"
-		}},
-		{"dropout", "dropout", func(_, m object) { m["dropout"] = 0.1 }},
-		{"added id", "by the vocabulary it is 4", added(addedToken{ID: 7, Content: "<x>"})},
-		{"added twice", "there twice", added(addedToken{ID: 4, Content: "<x>"}, addedToken{ID: 4, Content: "<x>"})},
-		{"added empty", "empty", added(addedToken{ID: 4})},
-		{"added escape", "U+FDD0", added(addedToken{ID: 4, Content: escape})},
-		{"added text", "added_tokens", func(f, _ object) { f["added_tokens"] = "x" }},
-		{"gaps", "gaps", func(_, m object) { m["vocab"] = object{"<unk>": 0, "<s>": 1, "a": 4, "b": 9} }},
-		{"precompiled", "Precompiled", func(f, _ object) {
-			f["normalizer"] = object{"type": "Sequence", "normalizers": []any{object{"type": "Precompiled", "precompiled_charsmap": "AAAA"}}}
-		}},
-		{"normalizer", "refuses", func(f, _ object) { f["normalizer"] = object{"type": "Nothing"} }},
-		{"normalizer text", "normalizer", func(f, _ object) { f["normalizer"] = "NFC" }},
-		{"regex", "refuses", func(f, _ object) {
-			f["pre_tokenizer"] = object{"type": "Split", "pattern": object{"Regex": "("}, "behavior": "Isolated", "invert": false}
-		}},
-		{"post-processor names nothing", "special_tokens lacks", func(f, _ object) {
-			f["post_processor"] = object{"type": "TemplateProcessing", "single": []any{object{"SpecialToken": object{"id": "<x>", "type_id": 0}}, object{"Sequence": object{"id": "A", "type_id": 0}}}, "pair": []any{}, "special_tokens": object{}}
-		}},
-		{"post-processor's id", "post_processor", func(f, _ object) {
-			f["post_processor"] = object{"type": "TemplateProcessing", "single": []any{object{"SpecialToken": object{"id": "<x>", "type_id": 0}}, object{"Sequence": object{"id": "A", "type_id": 0}}}, "pair": []any{},
-				"special_tokens": object{"<x>": object{"id": "<x>", "ids": []int{99}, "tokens": []string{"<x>"}}}}
-		}},
-		{"post-processor loses the text", "text 0 times", func(f, _ object) {
-			f["post_processor"] = object{"type": "Sequence", "processors": []any{object{"type": "TemplateProcessing", "single": []any{}, "pair": []any{}, "special_tokens": object{}}}}
-		}},
-		{"decoder", "not supported", func(f, _ object) { f["decoder"] = object{"type": "WordPiece"} }},
-		{"decoder order", "not supported", func(f, _ object) {
-			f["decoder"] = object{"type": "Sequence", "decoders": []any{object{"type": "Strip", "content": " ", "start": 1, "stop": 0}}}
-		}},
-		{"decoder text", "decoder", func(f, _ object) { f["decoder"] = 7 }},
-		{"strip", "one character", func(f, _ object) {
-			f["decoder"] = object{"type": "Sequence", "decoders": []any{object{"type": "Fuse"}, object{"type": "Strip", "content": "ab", "start": 1, "stop": 0}}}
-		}},
-	} {
+	for _, c := range append(badModels, badParts...) {
 		if tok, err := parse(words(c.change)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, %v; want an error with %q", c.name, tok, err, c.want)
 		}
@@ -112,8 +122,8 @@ func TestUnreadableFiles(t *testing.T) {
 	if _, err := Load(filepath.Join(dir, "tokenizer.json")); err == nil || !strings.Contains(err.Error(), "save_pretrained") {
 		t.Errorf("no file: got %v", err)
 	}
-	if _, err := Load(dir); err == nil {
-		t.Error("a folder was loaded")
+	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "not a file") {
+		t.Errorf("a folder: got %v", err)
 	}
 	sound := words(nil)
 	for _, text := range []string{"", "null", "[]", "7", "\xff", "{", `{"decoder": {"type": }`, string(sound[:len(sound)/2]), string(sound) + "}", strings.Repeat("[", 100_000)} {

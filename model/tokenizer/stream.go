@@ -4,9 +4,9 @@ import "unicode/utf8"
 
 // Stream turns the tokens of one completion into text, piece by piece. All pieces together are what Hugging Face's
 // decode(ids, skip_special_tokens=True) makes of all ids, without its cleaning up of spaces, which byte-level texts do not need.
-// Pieces end at UTF-8 borders; bytes that are no UTF-8 become U+FFFD. One thing differs: where a model with byte fallback writes a run
-// of byte tokens that is UTF-8 only in part, Hugging Face shows U+FFFD for every byte of the run, which nobody can know before
-// the run ends; here the characters that were whole stay. The work per token depends on the token alone.
+// Pieces end at UTF-8 borders; bytes that are no UTF-8 become U+FFFD. One thing differs: where a model with byte fallback writes
+// a run of byte tokens that is UTF-8 only in part, Hugging Face shows U+FFFD for every byte of the run, which nobody can know
+// before the run ends; here the characters that were whole stay. The work per token depends on the token alone.
 // A Stream is for one goroutine.
 type Stream struct {
 	tokenizer *Tokenizer

@@ -96,7 +96,8 @@ func (t *Tokenizer) Vocab() int { return len(t.names) }
 
 // Encode makes the ids of a whole prompt that is not trusted, as transformers' tokenizer(text, split_special_tokens=True) does:
 // what the model's own post-processor adds (for most models a token that begins a text) is there, and nothing in the text
-// becomes a special token but the one for unknown words. Invalid UTF-8 becomes U+FFFD. The result is empty if the text is longer than maxTextBytes.
+// becomes a special token but the one for unknown words. Invalid UTF-8 becomes U+FFFD. A text that cannot be encoded has no
+// tokens: one of more than 32 MiB, or one on which a regular expression of the model gives up.
 func (t *Tokenizer) Encode(text string) []int32 {
 	return t.encode(t.marks.escape(text, false), true)
 }
@@ -105,7 +106,8 @@ func (t *Tokenizer) Encode(text string) []int32 {
 // segments make special tokens: a name counts if it lies in trusted text entirely. All other text is tokenised as if it had no
 // segments, so a border between them changes nothing. Nothing is added at the ends, since a template writes its own beginning.
 // Special tokens are found in the text as it is, before the model's normalizer, whatever their "normalized" flag says; their
-// flags lstrip, rstrip and single_word count, where two such tokens side by side are two words. Limits and invalid UTF-8 as in Encode.
+// flags lstrip, rstrip and single_word count, where two such tokens side by side are two words. Invalid UTF-8, and texts that
+// cannot be encoded, are as in Encode.
 func (t *Tokenizer) EncodeSegments(segments []chat.Segment) []int32 {
 	var text strings.Builder
 	for len(segments) > 0 {
@@ -119,7 +121,7 @@ func (t *Tokenizer) EncodeSegments(segments []chat.Segment) []int32 {
 	return t.encode(text.String(), false)
 }
 
-// encode takes escaped text; whole adds what the model's post-processor does. The library fails only on what try has excluded.
+// encode takes escaped text; whole adds what the model's post-processor does. What can fail on any text, try has excluded.
 func (t *Tokenizer) encode(escaped string, whole bool) []int32 {
 	if len(escaped) > maxTextBytes {
 		return nil
