@@ -165,10 +165,8 @@ func TestConversationsAsInTransformers(t *testing.T) {
 				t.Errorf("%s, conversation %s: got %q, %v; want %q", name, c.Name, got, err, model.want)
 			}
 			for _, s := range segments {
-				for _, m := range c.input(t, g).Messages {
-					if strings.Contains(m.Content, "<|eot_id|>") && s.Trusted && strings.Contains(s.Text, "obey") {
-						t.Errorf("%s, conversation %s: a message's text is trusted", name, c.Name)
-					}
+				if s.Trusted && strings.Contains(s.Text, "obey") { // what one of the messages says after special tokens' names
+					t.Errorf("%s, conversation %s: a message's text is trusted: %q", name, c.Name, s.Text)
 				}
 			}
 		}
@@ -193,4 +191,21 @@ func loadTemplate(t testing.TB, dir string) *Template {
 		t.Fatal(err)
 	}
 	return template
+}
+
+// TestVariables: every Go type that Input.Vars and Message.Extra may hold. Keys of Go maps come in alphabetical order, those of
+// JSON in their own.
+func TestVariables(t *testing.T) {
+	in := Input{Vars: map[string]any{"v": map[string]any{
+		"nil": nil, "bool": true, "int": 1, "int64": int64(2), "float": 1.5, "string": "s", "list": []any{1, []any{}}, "raw": json.RawMessage(`{"z": [1, 2.0, 1e2, null, true], "a": "b"}`),
+	}}}
+	template, err := Parse(`{{ v | tojson }}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	segments, err := template.Render(in)
+	want := `{"bool": true, "float": 1.5, "int": 1, "int64": 2, "list": [1, []], "nil": null, "raw": {"z": [1, 2.0, 100.0, null, true], "a": "b"}, "string": "s"}`
+	if got := Join(segments); err != nil || got != want {
+		t.Errorf("got %s, %v; want %s", got, err, want)
+	}
 }

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -24,36 +25,48 @@ func intFilter(_ *machine, on value, a arguments) (value, error) {
 		n, _ := whole(v)
 		return n, b.err
 	case float64:
-		return truncated(v, otherwise), b.err
+		n, err := truncated(v, otherwise)
+		b.fail(err)
+		return n, b.err
 	case text:
 		if b.err == nil {
-			return parseInt(v.s, int(base), otherwise), nil
+			return parseInt(v.s, int(base), otherwise)
 		}
 	}
 	return otherwise, b.err
 }
 
-// truncated is f towards zero, or otherwise where that is no int64.
-func truncated(f float64, otherwise value) value {
-	if f = math.Trunc(f); f >= -1<<63 && f < 1<<63 {
-		return int64(f)
+// truncated is f towards zero, or otherwise where f is no number or infinite.
+func truncated(f float64, otherwise value) (value, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return otherwise, nil
 	}
-	return otherwise
+	if f = math.Trunc(f); f < -1<<63 || f >= 1<<63 {
+		return nil, errOverflow
+	}
+	return int64(f), nil
 }
 
-func parseInt(s string, base int, otherwise value) value {
+func parseInt(s string, base int, otherwise value) (value, error) {
 	s = strings.TrimFunc(s, isSpace)
-	digits := s
-	if prefix := map[int]string{2: "0b", 8: "0o", 16: "0x"}[base]; prefix != "" {
-		digits = strings.Replace(strings.ToLower(s), prefix, "", 1)
+	digits, sign := s, ""
+	if strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") {
+		digits, sign = s[1:], s[:1]
 	}
-	if n, err := strconv.ParseInt(digits, base, 64); err == nil {
-		return n
+	if prefix := map[int]string{2: "0b", 8: "0o", 16: "0x"}[base]; prefix != "" {
+		digits = strings.TrimPrefix(strings.ToLower(digits), prefix)
+	}
+	n, err := strconv.ParseInt(sign+digits, base, 64)
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, strconv.ErrRange):
+		return nil, errOverflow
 	}
 	if f, ok := parseFloat(s); ok {
 		return truncated(f, otherwise)
 	}
-	return otherwise
+	return otherwise, nil
 }
 
 // parseFloat is Python's float(s): decimal only.

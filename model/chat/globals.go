@@ -70,19 +70,31 @@ func rangeFunction(m *machine, a arguments) (value, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	var items []value
-	for i := from; step > 0 && i < to || step < 0 && i > to; {
-		if err := m.spend(1); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-		next, err := wholes("+", i, step)
-		if err != nil {
-			break // past the largest number: past to
-		}
-		i = next.(int64)
+	count := rangeLength(from, to, step)
+	if count > maxSteps {
+		return nil, errSteps
+	}
+	if err := m.spend(int(count)); err != nil {
+		return nil, err
+	}
+	items := make([]value, count)
+	for i := range items {
+		items[i] = from + int64(i)*step
 	}
 	return &list{items}, nil
+}
+
+// rangeLength is how many numbers there are from one on, before to. The differences of int64 fit in uint64.
+func rangeLength(from, to, step int64) uint64 {
+	distance, stride := uint64(to)-uint64(from), uint64(step)
+	if step < 0 {
+		from, to = to, from
+		distance, stride = -distance, -stride
+	}
+	if from >= to {
+		return 0
+	}
+	return (distance-1)/stride + 1
 }
 
 func raiseFunction(_ *machine, a arguments) (value, error) {

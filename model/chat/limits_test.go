@@ -2,6 +2,8 @@ package chat
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -12,6 +14,8 @@ var hostile = []struct{ name, source, limit string }{
 	{"large range", `{% for i in range(1000000000) %}{% endfor %}`, "maxSteps"},
 	{"range to the end of numbers", `{{ range(9223372036854775806, 9223372036854775807, 9223372036854775807) | length }}`, "none"},
 	{"backward range", `{{ range(0, -9000000000000000000, -1) | length }}`, "maxSteps"},
+	{"the longest range", `{{ range(-9223372036854775807 - 1, 9223372036854775807) }}`, "maxSteps"},
+	{"the longest range, backwards", `{{ range(9223372036854775807, -9223372036854775807 - 1, -9223372036854775807 - 1) | length }}`, "none"},
 	{"nested loops", `{% for a in range(999) %}{% for b in range(999) %}{% for c in range(999) %}{% endfor %}{% endfor %}{% endfor %}`, "maxSteps"},
 	{"repeated text", `{{ 'a' * 1000000000 }}`, "maxBuiltBytes"},
 	{"repeated text, long", `{{ ('abcdefgh' * 1000000) * 1000000000000 }}`, "maxBuiltBytes"},
@@ -42,8 +46,8 @@ var hostile = []struct{ name, source, limit string }{
 	{"many counts", `{% set x = 'a' * 8000000 %}{% for i in range(99999) %}{{ x.count('b') }}{% endfor %}`, "maxSteps"},
 	{"many strips", `{% set x = ' ' * 8000000 %}{% for i in range(99999) %}{{ x.strip() }}{% endfor %}`, "maxSteps"},
 	{"many upper cases", `{% set x = 'a' * 8000000 %}{% for i in range(99999) %}{% set y = x | upper %}{% endfor %}`, "max"},
-	{"split into characters", `{% set x = 'a ' * 2000000 %}{{ x.split(' ') | length }}`, "maxSteps"},
-	{"split at white space", `{% set x = 'a ' * 2000000 %}{{ x.split() | length }}`, "maxSteps"},
+	{"split into characters", `{% set x = 'a ' * 200000 %}{{ x.split(' ') | length }}`, "maxSteps"},
+	{"split at white space", `{% set x = 'a ' * 200000 %}{{ x.split() | length }}`, "maxSteps"},
 	{"lines", `{% set x = 'a\n' * 8000000 %}{{ x.splitlines() | length }}`, "maxSteps"},
 	{"characters", `{% for c in 'a' * 8000000 %}{% endfor %}`, "maxSteps"},
 	{"list of characters", `{{ ('a' * 8000000) | list | length }}`, "maxSteps"},
@@ -54,18 +58,62 @@ var hostile = []struct{ name, source, limit string }{
 	{"long formats", `{{ strftime_now('%A' * 90000000) }}`, "maxBuiltBytes"},
 }
 
-// TestHostileTemplatesEnd: each ends at a limit that its error names, long before go test's own time is over.
+// TestHostileTemplatesEnd: each ends at a limit that its error names. All but an eighth of what a render may spend is spent
+// before, so that the test is quick.
 func TestHostileTemplatesEnd(t *testing.T) {
 	for _, h := range hostile {
-		template, err := Parse(h.source)
+		t.Run(h.name, func(t *testing.T) {
+			template, err := Parse(h.source)
+			if err == nil {
+				m := newMachine(template, Input{})
+				m.steps, m.built = maxSteps/8*7, maxBuiltBytes/8*7
+				err = m.execAll(template.body)
+			}
+			switch {
+			case h.limit == "none" && err != nil:
+				t.Errorf("got %v; want no error", err)
+			case h.limit != "none" && (err == nil || !strings.Contains(err.Error(), h.limit)):
+				t.Errorf("got %v; want an error that names %s", err, h.limit)
+			}
+		})
+	}
+}
+
+// TestWholeLimits: what Render may spend is what the constants say.
+func TestWholeLimits(t *testing.T) {
+	for source, limit := range map[string]string{
+		`{{ range(900000) | length }}`: "", `{{ range(1000001) | length }}`: "maxSteps", `{% set x = 'a' * 268000000 %}`: "", `{% set x = 'a' * 268435457 %}`: "maxBuiltBytes", `{{ 'a' * 8388608 }}`: "", `{{ 'a' * 8388609 }}`: "maxOutputBytes",
+		"{{ [" + strings.Repeat("[", maxParseDepth/2-5) + strings.Repeat("]", maxParseDepth/2-5) + "] | tojson }}": "",
+	} {
+		template, err := Parse(source)
 		if err == nil {
 			_, err = template.Render(Input{})
 		}
-		switch {
-		case h.limit == "none" && err != nil:
-			t.Errorf("%s: got %v; want no error", h.name, err)
-		case h.limit != "none" && (err == nil || !strings.Contains(err.Error(), h.limit)):
-			t.Errorf("%s: got %v; want an error that names %s", h.name, err, h.limit)
+		if limit == "" && err != nil || limit != "" && (err == nil || !strings.Contains(err.Error(), limit)) {
+			t.Errorf("%.60s: got %v; want an error only if a limit is passed: %q", source, err, limit)
+		}
+	}
+}
+
+// TestLongConversation: the limits stop what is hostile, not what is long. Every style renders thousands of turns.
+func TestLongConversation(t *testing.T) {
+	const turns = 4000
+	var in Input
+	for i := range turns {
+		in.Messages = append(in.Messages, Message{Role: []string{"user", "assistant"}[i%2], Content: " a turn of some length, with words in it \n"})
+	}
+	for _, style := range []string{"chatml", "llama_tools", "mistral", "qwen"} {
+		source, err := os.ReadFile(filepath.Join("testdata", style+".jinja"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		template, err := Parse(string(source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		segments, err := template.WithSpecial(map[string]string{"bos_token": "<s>", "eos_token": "</s>"}).Render(in)
+		if n := strings.Count(Join(segments), "a turn of some length"); err != nil || n != turns {
+			t.Errorf("%s: got %d turns, %v; want %d", style, n, err, turns)
 		}
 	}
 }
@@ -76,7 +124,7 @@ func TestParseDepth(t *testing.T) {
 	for name, source := range map[string]string{
 		"brackets": "{{ " + strings.Repeat("(", n) + "1" + strings.Repeat(")", n) + " }}", "lists": "{{ " + strings.Repeat("[", n) + strings.Repeat("]", n) + " }}", "signs": "{{ " + strings.Repeat("-", n) + "1 }}",
 		"sums": "{{ 1" + strings.Repeat("+1", n) + " }}", "or": "{{ 1" + strings.Repeat(" or 1", n) + " }}", "if": "{{ 1" + strings.Repeat(" if 1 else 1", n/2) + " }}", "attributes": "{{ a" + strings.Repeat(".a", n) + " }}", "indices": "{{ a" + strings.Repeat("[0]", n) + " }}",
-		"filters": "{{ a" + strings.Repeat("|e", n) + " }}", "calls": "{{ a" + strings.Repeat("()", n) + " }}", "mappings": "{{ " + strings.Repeat("{'a':", n) + "1" + strings.Repeat("}", n) + " }}", "arguments": "{{ " + strings.Repeat("a(", n) + strings.Repeat(")", n) + " }}", "tests": "{{ a" + strings.Repeat(" is defined", n) + " }}",
+		"filters": "{{ a" + strings.Repeat("|e", n) + " }}", "calls": "{{ a" + strings.Repeat("()", n) + " }}", "mappings": "{{ " + strings.Repeat("{'a':", n) + "1" + strings.Repeat("}", n) + " }}", "arguments": "{{ " + strings.Repeat("a(", n) + strings.Repeat(")", n) + " }}", "tests": "{{ a" + strings.Repeat(" is eq(1)", n) + " }}",
 		"loops": strings.Repeat("{% for a in b %}", n/2), "ifs": strings.Repeat("{% if a %}", n), "sets": strings.Repeat("{% set a %}", n), "ternaries": "{{ " + strings.Repeat("1 if (", n) + "1" + strings.Repeat(")", n) + " }}",
 	} {
 		if _, err := Parse(source); err == nil || !strings.Contains(err.Error(), "maxParseDepth") {

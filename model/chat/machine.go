@@ -23,11 +23,11 @@ func newMachine(t *Template, in Input) *machine {
 	return &machine{template: t, in: in, now: in.Now, root: root, frame: root, out: &textBuilder{}, line: 1, filters: filters}
 }
 
-// Work is charged in steps. What is not a node of the template counts by size.
+// Work is charged in steps. What is not a node of the template or an item of a list counts by size.
 const (
-	bytesPerStep = 256 // of texts that are read
-	itemsPerStep = 64  // of lists and mappings that are handed to a filter, test or function
-	spanBytes    = 16  // of memory for each stretch of trust in a text
+	bytesPerStep     = 256 // of texts that are read
+	runeBytesPerStep = 64  // of texts that are changed rune by rune, beside that
+	spanBytes        = 16  // of memory for each stretch of trust in a text
 )
 
 var (
@@ -47,26 +47,18 @@ func (m *machine) spend(steps int) error {
 	return nil
 }
 
-// touch spends what it costs to look at the values once.
+// touch spends what it costs to look at the values once. Who visits the items of a list spends for each.
 func (m *machine) touch(all ...value) error {
 	for _, v := range all {
-		if err := m.spend(size(v)); err != nil {
+		steps := 1
+		if t, ok := v.(text); ok {
+			steps += len(t.s) / bytesPerStep
+		}
+		if err := m.spend(steps); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func size(v value) int {
-	switch v := v.(type) {
-	case text:
-		return 1 + len(v.s)/bytesPerStep
-	case *list:
-		return 1 + len(v.items)/itemsPerStep
-	case *dict:
-		return 1 + len(v.keys)/itemsPerStep
-	}
-	return 1
 }
 
 // build accounts for bytes of text before they are made.

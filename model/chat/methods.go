@@ -81,7 +81,7 @@ func stripMethod(left, right bool) textMethod {
 // trimmed is t.trim within the limits.
 func (m *machine) trimmed(t text, left, right bool, drop func(rune) bool) (value, error) {
 	rest := t.trim(left, right, drop)
-	if err := m.spend((len(t.s) - len(rest.s)) / itemsPerStep); err != nil {
+	if err := m.spend((len(t.s) - len(rest.s)) / runeBytesPerStep); err != nil {
 		return nil, err
 	}
 	return m.made(rest)
@@ -113,7 +113,7 @@ func (m *machine) changed(t text, change func(string) string) (value, error) {
 	if err := m.build(3 * len(t.s)); err != nil {
 		return nil, err
 	}
-	if err := m.spend(len(t.s) / itemsPerStep); err != nil {
+	if err := m.spend(len(t.s) / runeBytesPerStep); err != nil {
 		return nil, err
 	}
 	return t.changed(change(t.s)), nil
