@@ -107,8 +107,9 @@ func (r *DeviceRunner) fallbacks() []Bucket {
 	return []Bucket{r.bucket(r.config.MaxSlots, 1, r.maxPages(), false), r.bucket(1, r.config.ChunkTokens, r.maxPages(), false)}
 }
 
-// Busy is the time spent inside forward programs so far: the rest of a step is the host's.
-func (r *DeviceRunner) Busy() time.Duration { return r.busy }
+// Busy is the time spent inside forward and sampling programs so far (on the go backend: in the host's sampler); the rest of a
+// step is the host's.
+func (r *DeviceRunner) Busy() time.Duration { return r.busy + r.draws.sampler.Busy() }
 
 // Warm asks for the usual Buckets in the background: decodes of every size and lone prefills, at short contexts first.
 func (r *DeviceRunner) Warm() {

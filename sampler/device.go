@@ -2,6 +2,8 @@ package sampler
 
 import (
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"astro/internal/device"
 
@@ -16,12 +18,20 @@ import (
 type Device struct {
 	programs *programs
 	onHost   bool
+	busy     atomic.Int64 // nanoseconds
 }
 
 // NewDevice makes the sampler for logits of vocab columns on d. Programs are compiled when they are first needed.
 func NewDevice(d *device.Device, vocab int) *Device {
-	return &Device{&programs{device: d, vocab: vocab, made: map[form]*making{}}, d.Kind() == device.Go}
+	return &Device{programs: &programs{device: d, vocab: vocab, made: map[form]*making{}}, onHost: d.Kind() == device.Go}
 }
+
+// Busy is the time spent so far in programs of this sampler or, on the go backend, in Host: what is left of a caller's time is
+// not sampling.
+func (s *Device) Busy() time.Duration { return time.Duration(s.busy.Load()) }
+
+// since adds the time since start to Busy.
+func (s *Device) since(start time.Time) { s.busy.Add(int64(time.Since(start))) }
 
 // Draw draws a token for each row from logits [n, vocab] f32, n >= len(rows), which it only reads. A row that is nil draws
 // nothing. Results are row by row: a row's own error (ErrNotFinite, ErrNothingAllowed) touches no other row. The last error says
@@ -44,6 +54,7 @@ func (s *Device) draw(logits *tensors.Tensor, rows []*Row) (choices []Choice, er
 		}
 	}
 	if s.onHost {
+		defer s.since(time.Now())
 		err = tensors.ConstFlatData(logits, func(flat []float32) {
 			choices, errs = HostBatch(flat[:len(rows)*s.programs.vocab], rows)
 		})
@@ -137,7 +148,9 @@ func (s *Device) run(f form, logits *tensors.Tensor, arguments []int32, width in
 	}
 	matrix := tensors.FromFlatDataAndDimensions(arguments, len(arguments)/width, width)
 	defer matrix.FinalizeAll()
+	start := time.Now()
 	out, err := program.Run(logits, matrix)
+	s.since(start)
 	if err != nil {
 		return nil, err
 	}
