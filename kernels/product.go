@@ -9,12 +9,16 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// Between these numbers of rows, XLA's matrix product on a CPU packs the whole weight matrix on every call, which costs two to
-// four times the product itself (measured: 384 x 2048 f32, 24 rows 0.18 ms, 32 rows 0.60 ms). Pieces of few rows do not.
+// How XLA multiplies few rows on a CPU, measured with f32 weights on 2 cores, decides the bodies here:
+//   - one row is a loop on one core, which cannot read memory as fast as two: halves of the sum as two products of a batch run
+//     on both (a decode step of 14M parameters: 3.9 ms, then 3.0 ms);
+//   - between packedFrom and packedTo rows the whole weight matrix is packed on every call, which costs two to four times the
+//     product itself (384 x 2048: 24 rows 0.18 ms, 32 rows 0.60 ms). Pieces of few rows are not.
 const (
 	packedFrom = 25 // rows from which weights are packed
 	packedTo   = 96 // rows from which packing pays for itself
 	pieceRows  = 16
+	halves     = 2 // of the sum of one row
 )
 
 func init() {
@@ -22,41 +26,84 @@ func init() {
 }
 
 // Product is x [rows, in] times w [in, out]: [rows, out], in the dtype of both. Its reference is a plain dot; a batch of decodes
-// takes several of them on xla:cpu.
+// takes several of them on xla:cpu, and a single row two halves.
 func Product(x, w *Node) *Node {
 	return device.Call("product", func(in []*Node) []*Node { return []*Node{DotProduct(in[0], in[1])} }, x, w)[0]
 }
 
-// productBody cuts the rows into pieces where that is faster.
+// productBody is another form of the product where that is faster.
 func productBody(kind device.Kind, f device.Signature) string {
-	rows, in, out, dtype := productShape(f)
-	if kind != device.XLACPU || rows < packedFrom || rows >= packedTo {
+	p := productOf(f)
+	switch {
+	case kind != device.XLACPU:
 		return ""
+	case p.rows == 1 && p.in%halves == 0:
+		return p.inHalves()
+	case p.rows >= packedFrom && p.rows < packedTo:
+		return p.inPieces()
 	}
-	tensor := func(a, b int) string { return fmt.Sprintf("tensor<%dx%dx%s>", a, b, dtype) }
-	var body strings.Builder
-	var names, types []string
-	for from := 0; from < rows; from += pieceRows {
-		to := min(from+pieceRows, rows)
-		fmt.Fprintf(&body, `    %%x%d = "stablehlo.slice"(%%%s) {start_indices = array<i64: %d, 0>, limit_indices = array<i64: %d, %d>, strides = array<i64: 1, 1>} : (%s) -> %s
-    %%y%d = "stablehlo.dot_general"(%%x%d, %%%s) {dot_dimension_numbers = #stablehlo.dot<lhs_contracting_dimensions = [1], rhs_contracting_dimensions = [0]>} : (%s, %s) -> %s
-`, from, f.Params[0].Name, from, to, in, tensor(rows, in), tensor(to-from, in),
-			from, from, f.Params[1].Name, tensor(to-from, in), tensor(in, out), tensor(to-from, out))
-		names, types = append(names, fmt.Sprintf("%%y%d", from)), append(types, tensor(to-from, out))
-	}
-	fmt.Fprintf(&body, `    %%all = "stablehlo.concatenate"(%s) {dimension = 0 : i64} : (%s) -> %s
-    "stablehlo.return"(%%all) : (%s) -> ()
-`, strings.Join(names, ", "), strings.Join(types, ", "), tensor(rows, out), tensor(rows, out))
-	return body.String()
+	return ""
 }
 
-// productShape reads [rows, in] and [in, out] from the types of the parameters.
-func productShape(f device.Signature) (rows, in, out int, dtype string) {
+// product is a call of Product in StableHLO: names and sizes of x [rows, in] and w [in, out].
+type product struct {
+	x, w          string
+	rows, in, out int
+	dtype         string
+}
+
+func productOf(f device.Signature) product {
 	x, w := matrixType(f.Params[0].Type), matrixType(f.Params[1].Type)
 	if x.columns != w.rows || x.dtype != w.dtype {
 		panic(fmt.Sprintf("BUG: product got %s and %s; want [rows, in] and [in, out]", f.Params[0].Type, f.Params[1].Type))
 	}
-	return x.rows, x.columns, w.columns, x.dtype
+	return product{f.Params[0].Name, f.Params[1].Name, x.rows, x.columns, w.columns, x.dtype}
+}
+
+// tensor is the type of a tensor of the product's dtype.
+func (p product) tensor(dims ...int) string {
+	var b strings.Builder
+	for _, d := range dims {
+		fmt.Fprintf(&b, "%dx", d)
+	}
+	return "tensor<" + b.String() + p.dtype + ">"
+}
+
+// inHalves views the sum over in as [halves, in/halves], which moves no data, multiplies each half and adds the results.
+func (p product) inHalves() string {
+	scalar, parts, sum := p.tensor(), p.tensor(halves, p.out), p.tensor(p.out)
+	xs, ws := p.tensor(halves, p.in/halves), p.tensor(halves, p.in/halves, p.out)
+	return fmt.Sprintf(`    %%xs = "stablehlo.reshape"(%%%s) : (%s) -> %s
+    %%ws = "stablehlo.reshape"(%%%s) : (%s) -> %s
+    %%parts = "stablehlo.dot_general"(%%xs, %%ws) {dot_dimension_numbers = #stablehlo.dot<lhs_batching_dimensions = [0], rhs_batching_dimensions = [0], lhs_contracting_dimensions = [1], rhs_contracting_dimensions = [1]>} : (%s, %s) -> %s
+`, p.x, p.tensor(1, p.in), xs, p.w, p.tensor(p.in, p.out), ws, xs, ws, parts) + fmt.Sprintf(`    %%zero = "stablehlo.constant"() {value = dense<0.0> : %[1]s} : () -> %[1]s
+    %%sum = "stablehlo.reduce"(%%parts, %%zero) ({
+    ^bb0(%%a: %[1]s, %%b: %[1]s):
+      %%c = "stablehlo.add"(%%a, %%b) : (%[1]s, %[1]s) -> %[1]s
+      "stablehlo.return"(%%c) : (%[1]s) -> ()
+    }) {dimensions = array<i64: 0>} : (%[2]s, %[1]s) -> %[3]s
+    %%row = "stablehlo.reshape"(%%sum) : (%[3]s) -> %[4]s
+    "stablehlo.return"(%%row) : (%[4]s) -> ()
+`, scalar, parts, sum, p.tensor(1, p.out))
+}
+
+// inPieces multiplies pieceRows rows at a time.
+func (p product) inPieces() string {
+	var body strings.Builder
+	var names, types []string
+	for from := 0; from < p.rows; from += pieceRows {
+		to := min(from+pieceRows, p.rows)
+		piece, result := p.tensor(to-from, p.in), p.tensor(to-from, p.out)
+		fmt.Fprintf(&body, `    %%x%d = "stablehlo.slice"(%%%s) {start_indices = array<i64: %d, 0>, limit_indices = array<i64: %d, %d>, strides = array<i64: 1, 1>} : (%s) -> %s
+    %%y%d = "stablehlo.dot_general"(%%x%d, %%%s) {dot_dimension_numbers = #stablehlo.dot<lhs_contracting_dimensions = [1], rhs_contracting_dimensions = [0]>} : (%s, %s) -> %s
+`, from, p.x, from, to, p.in, p.tensor(p.rows, p.in), piece, from, from, p.w, piece, p.tensor(p.in, p.out), result)
+		names, types = append(names, fmt.Sprintf("%%y%d", from)), append(types, result)
+	}
+	all := p.tensor(p.rows, p.out)
+	fmt.Fprintf(&body, `    %%all = "stablehlo.concatenate"(%s) {dimension = 0 : i64} : (%s) -> %s
+    "stablehlo.return"(%%all) : (%s) -> ()
+`, strings.Join(names, ", "), strings.Join(types, ", "), all, all)
+	return body.String()
 }
 
 type matrix struct {

@@ -180,11 +180,13 @@ func (b queries) attendOne(seq, kvHead, position int, scale float64, q, out []fl
 	}
 }
 
-// products covers the rows below, inside and above those that are computed in pieces.
+// products covers one row, whose sum has halves or an odd length, and the rows below, inside and above those that are computed in
+// pieces.
 func products(t *testing.T, d *device.Device) {
-	for _, rows := range []int{1, 2, 16, 24, 25, 32, 47, 64, 95, 96, 130} {
+	for _, size := range [][2]int{{1, 48}, {1, 47}, {2, 48}, {16, 48}, {24, 48}, {25, 48}, {32, 47}, {47, 48}, {64, 48}, {95, 48}, {96, 48}, {130, 48}} {
+		rows, in := size[0], size[1]
 		r := rand.New(rand.NewPCG(uint64(rows), 1))
-		const in, out = 48, 33
+		const out = 33
 		x, w := normal(r, rows*in), normal(r, in*out)
 		got := run(t, d, device.Spec{Name: "product", Params: []device.Param{
 			{Name: "x", Shape: shapes.Make(dtypes.Float32, rows, in), Alias: -1},

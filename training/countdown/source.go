@@ -13,7 +13,7 @@ type Mix struct {
 }
 
 // DefaultMix is the measured choice of docs/LOG.md: notes are cut to what copying needs, most targets are reached.
-var DefaultMix = Mix{Hindsight: .8, Depths: [3]float64{.6, .25, .15}, Notes: .12}
+var DefaultMix = Mix{Hindsight: .7, Depths: [3]float64{.6, .25, .15}, Notes: .12}
 
 // Validate says what is wrong with a Mix, or nil.
 func (m Mix) Validate() error {

@@ -34,7 +34,7 @@ type Base struct {
 func CountdownBase() Base {
 	d := countdown.CD4
 	b := Base{
-		Domain: d, Mix: countdown.DefaultMix, Rows: 8, RowTokens: countdown.MaxDocumentTokens, Tokens: 9_000_000, Seed: 1,
+		Domain: d, Mix: countdown.DefaultMix, Rows: 8, RowTokens: countdown.MaxDocumentTokens, Tokens: 24_000_000, Seed: 1,
 		Model: model.Config{Vocab: d.VocabSize(), Hidden: 96, Layers: 3, Heads: 3, KVHeads: 3, HeadDim: 32, FFN: 256,
 			MaxPositions: countdown.ContextTokens, NormEps: 1e-5, TiedHead: true, Rope: model.Rope{Theta: 1e4},
 			BOS: countdown.BOS, EOS: []int32{countdown.EOS}, InitStd: .06},
@@ -48,9 +48,11 @@ func (b Base) WithTokens(tokens int) Base {
 	return b.scheduled()
 }
 
-// scheduled fits the schedule to the tokens.
+// scheduled fits the schedule to the tokens. The rate is higher than the trainer's default and ends at almost nothing: what keeps a
+// model of this size from legal steps at the end is noise of the last updates (docs/LOG.md).
 func (b Base) scheduled() Base {
 	b.Optimizer = trainer.Default(max(1, b.Tokens/(b.Rows*b.RowTokens)))
+	b.Optimizer.PeakLR, b.Optimizer.FinalLR, b.Optimizer.Beta2 = 3e-3, .01, .98
 	return b
 }
 
