@@ -45,14 +45,21 @@ func pagedAttention(in []*Node) []*Node {
 	return []*Node{ConvertDType(Reshape(mixed, seqs, tokens, heads, headDim), q.DType())}
 }
 
-// gatherPages reads the pages of table [seqs, maxPages] from a pool: [seqs, kvHeads, maxPages*pageTokens, headDim] f32.
+// gatherPages reads the pages of table [seqs, maxPages] from a pool: [seqs, kvHeads, maxPages*pageTokens, headDim] f32. XLA gathers
+// fastest by one index into a reshaped view of the pool. The go backend copies a view of what is an output too, which would be the
+// whole pool, so there the pool is indexed as it is.
 func gatherPages(pool, table *Node) *Node {
 	pages, kvHeads, pageTokens, headDim := pool.Shape().Dim(0), pool.Shape().Dim(1), pool.Shape().Dim(2), pool.Shape().Dim(3)
 	seqs, maxPages := table.Shape().Dim(0), table.Shape().Dim(1)
+	page := BroadcastToDims(ExpandDims(table, 1), seqs, kvHeads, maxPages)
 	head := Iota(pool.Graph(), shapes.Make(dtypes.Int32, seqs, kvHeads, maxPages), 1)
-	blocks := Add(MulScalar(ExpandDims(table, 1), kvHeads), head)
-	flat := Reshape(pool, pages*kvHeads, pageTokens*headDim)
-	read := Gather(flat, ExpandDims(blocks, -1)) // [seqs, kvHeads, maxPages, pageTokens*headDim]
+	var read *Node // [seqs, kvHeads, maxPages, pageTokens*headDim], the last axis in one or two
+	if device.KindOf(pool.Graph()) == device.Go {
+		read = Gather(pool, Stack([]*Node{page, head}, -1))
+	} else {
+		flat := Reshape(pool, pages*kvHeads, pageTokens*headDim)
+		read = Gather(flat, ExpandDims(Add(MulScalar(page, kvHeads), head), -1))
+	}
 	return ConvertDType(Reshape(read, seqs, kvHeads, maxPages*pageTokens, headDim), dtypes.Float32)
 }
 

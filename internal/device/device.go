@@ -10,6 +10,7 @@ import (
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/gobackend"
 	"github.com/gomlx/go-xla/compute/xla"
+	"github.com/gomlx/gomlx/core/graph"
 
 	"astro/internal/device/execcache"
 	"astro/internal/device/interposer"
@@ -189,6 +190,14 @@ func (d *Device) CacheStats() (stats execcache.Stats, ok bool) {
 		return stats, false
 	}
 	return d.cache.Stats(), true
+}
+
+// KindOf says on which kind of backend a graph is built; Go for a backend that was not opened here.
+func KindOf(g *graph.Graph) Kind {
+	if d := deviceOf(g.Backend()); d != nil {
+		return d.kind
+	}
+	return Go
 }
 
 // deviceOf finds the device that owns a backend, or gives nil.
