@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"astro/internal/device"
@@ -71,7 +70,7 @@ func runRecipe(ctx context.Context, w io.Writer, f recipeFlags) error {
 	defer trained.Weights.Free()
 	fmt.Fprintf(w, "\ntrained %d steps, %.2fM tokens in %.0f s, loss %.4f\n", trained.Steps, float64(trained.Tokens)/1e6,
 		trained.Duration.Seconds(), trained.Loss)
-	report := recipe.Report{Recipe: r, Command: "astro " + strings.Join(os.Args[1:], " "), Device: string(d.Kind()),
+	report := recipe.Report{Recipe: r, Command: fmt.Sprintf("astro recipe countdown --stage base --tokens %d --seed %d", r.Tokens, r.Seed), Device: string(d.Kind()),
 		Steps: trained.Steps, Tokens: trained.Tokens, Loss: trained.Loss, Duration: trained.Duration}
 	problems := r.Domain.Sample(r.Domain.Split().Test, f.problems, countdown.NewRand(f.seed, 2))
 	sample, stop, err := recipe.EngineSample(d, trained.Weights)
