@@ -52,6 +52,12 @@ test-xla: native ## run the tests of the packages that compile graphs; fails whe
 test-race: native ## run all but the arithmetic packages under the race detector
 	@scripts/test.sh race $(PACKAGES)
 
+.PHONY: test-verifier
+test-verifier: ## grade the conformance cases in ../shared/data: pass rates by file, tier and mode; gold checks; speed
+	@test -d ../shared/data || { echo 'astro: ../shared/data is missing: there are no conformance cases to grade' >&2; exit 1; }
+	@go test -count 1 -tags invariants -v -run 'Cases$$|Gold|GSM8K|Hostile' ./training/reward/ | grep -vE '^(=== |    --- )'
+	@go test -run '^$$' -bench 'Cases|Hostile' ./training/reward/
+
 .PHONY: fuzz
 fuzz: .cache-tokenizers ## run each fuzz test for FUZZTIME (20s)
 	@scripts/fuzz.sh $(FUZZTIME) $(PACKAGES)
