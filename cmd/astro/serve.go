@@ -42,9 +42,13 @@ type serveOptions struct {
 	drainTimeout   time.Duration
 }
 
-func newServeCommand() *cobra.Command {
-	o := serveOptions{host: "127.0.0.1", port: 8080, backend: device.Auto, dtype: "f32", maxSlots: 32, pageTokens: 16, chunkTokens: 256,
+func defaultServeOptions() serveOptions {
+	return serveOptions{host: "127.0.0.1", port: 8080, backend: device.Auto, dtype: "f32", maxSlots: 32, pageTokens: 16, chunkTokens: 256,
 		drainTimeout: 30 * time.Second}
+}
+
+func newServeCommand() *cobra.Command {
+	o := defaultServeOptions()
 	c := &cobra.Command{
 		Use:   "serve [DIR]",
 		Short: "Serve a model over the OpenAI API",
