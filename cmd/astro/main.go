@@ -35,8 +35,13 @@ func newRootCommand() *cobra.Command {
 		newBenchCommand(),
 		newChatCommand(),
 		newDoctorCommand(),
+		newGradeCommand(),
+		newGraphCommand(),
+		newLinearizeCommand(),
 		newRecipeCommand(),
+		newSearchCommand(),
 		newServeCommand(),
+		newTrainCommand(),
 		newVersionCommand(),
 	)
 	return root

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"astro/internal/device"
+	"astro/model"
+	"astro/training/checkpoint"
+	"astro/training/sft"
+)
+
+func newTrainCommand() *cobra.Command {
+	root := &cobra.Command{Use: "train", Short: "Train a model: on texts (sft), or by rewards (grpo)"}
+	root.AddCommand(newTrainSFTCommand(), newTrainGRPOCommand())
+	return root
+}
+
+// trainFlags are those of both commands.
+type trainFlags struct {
+	model, out, work, backend string
+	every                     int
+}
+
+func (t *trainFlags) add(c *cobra.Command, every int) {
+	f := c.Flags()
+	f.StringVar(&t.model, "model", "", "Hugging Face folder to start from")
+	f.StringVar(&t.out, "out", "", "folder of the trained model; one that is there is replaced")
+	f.StringVar(&t.work, "work", "", "folder of checkpoints; the same command goes on from the newest (default: none are kept)")
+	f.StringVar(&t.backend, "backend", device.Auto, "auto, go, xla:cpu or xla:cuda")
+	f.IntVar(&t.every, "every", every, "steps between two checkpoints")
+}
+
+// open loads the model.
+func (t *trainFlags) open() (*device.Device, *model.Weights, error) {
+	switch {
+	case t.model == "" || t.out == "":
+		return nil, nil, errors.New("want --model DIR and --out DIR")
+	case t.every < 1:
+		return nil, nil, fmt.Errorf("a checkpoint every %d steps: want at least 1", t.every)
+	}
+	d, err := device.Open(device.Options{Backend: t.backend, CacheDir: device.DefaultCacheDir()})
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := model.Load(t.model, d.Backend(), dtypes.Float32, nil)
+	return d, w, err
+}
+
+// write makes the folder of the trained model, which it frees.
+func (t *trainFlags) write(w *model.Weights) error {
+	defer w.Free()
+	err := checkpoint.Write(t.out, func(dir string) error {
+		if err := model.SaveFiles(dir, w, dtypes.Float32); err != nil {
+			return err
+		}
+		return t.copyTexts(dir)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot write the model to %s: %w", t.out, err)
+	}
+	return nil
+}
+
+// textFiles are what a model's folder may have besides weights and their shape.
+var textFiles = []string{"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json"}
+
+// copyTexts copies the tokenizer and chat template of the model that training started from.
+func (t *trainFlags) copyTexts(dir string) error {
+	for _, name := range textFiles {
+		text, err := os.ReadFile(filepath.Join(t.model, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopped says how to go on after a run that was interrupted.
+func (t *trainFlags) stopped(err error) error {
+	switch {
+	case !errors.Is(err, context.Canceled):
+		return err
+	case t.work == "":
+		return errors.New("stopped; nothing is kept without --work DIR")
+	}
+	return fmt.Errorf("stopped; the same command goes on from %s", t.work)
+}
+
+// stepBar draws progress in steps where somebody watches.
+func stepBar(w io.Writer, steps int) *progressbar.ProgressBar {
+	return progressbar.NewOptions(steps, progressbar.OptionSetWriter(w), progressbar.OptionSetPredictTime(true), progressbar.OptionShowCount(),
+		progressbar.OptionFullWidth(), progressbar.OptionSetVisibility(isTerminal(w)))
+}
+
+// sftFlags are the flags of astro train sft.
+type sftFlags struct {
+	trainFlags
+	data, loss string
+	config     sft.Config
+}
+
+func newTrainSFTCommand() *cobra.Command {
+	s := sftFlags{loss: string(sft.All), config: sft.Default()}
+	s.config.RowTokens = 0
+	c := &cobra.Command{
+		Use:   "sft",
+		Short: "Train a model on texts, such as the traces of `astro linearize`",
+		Long: "Train a model on texts for some epochs, in a fresh order each, packed into rows. A line of --data has \"tokens\", and\n" +
+			"\"prompt_tokens\" or \"weights\" where --loss needs them: the traces of `astro linearize` (docs/formats/trace.md) do.",
+		Example: "  astro train sft --model models/countdown-base --data traces/search.jsonl --out models/astro-sft",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return s.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
+	}
+	s.add(c, 200)
+	f, o := c.Flags(), &s.config.Optimizer
+	f.StringVar(&s.data, "data", "", "JSONL file of examples")
+	f.StringVar(&s.loss, "loss", s.loss, "tokens that count: all, completion (those after the prompt) or weights (as the file says)")
+	f.IntVar(&s.config.Epochs, "epochs", s.config.Epochs, "times that each example is seen")
+	f.Float64Var(&o.PeakLR, "lr", o.PeakLR, "highest learning rate; a large model wants about 3e-6")
+	f.Float64Var(&o.FinalLR, "final-lr", o.FinalLR, "learning rate at the end of the cosine, as a fraction of the highest")
+	f.Float64Var(&s.config.Warmup, "warmup", s.config.Warmup, "share of the steps over which the learning rate rises")
+	f.Float64Var(&o.WeightDecay, "weight-decay", o.WeightDecay, "of matrices")
+	f.IntVar(&s.config.Rows, "rows", s.config.Rows, "packed rows of a micro-batch: what memory must hold")
+	f.IntVar(&s.config.RowTokens, "row-tokens", 0, "tokens of a row; 0 = as the longest example needs, and at least 256")
+	f.IntVar(&s.config.Batches, "batches", s.config.Batches, "micro-batches of one update")
+	f.Uint64Var(&s.config.Seed, "seed", s.config.Seed, "of the order of examples")
+	return c
+}
+
+func (s *sftFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
+	mode, err := sft.ParseMode(s.loss)
+	if err != nil {
+		return err
+	}
+	if s.data == "" {
+		return errors.New("want --data FILE")
+	}
+	d, w, err := s.open()
+	if err != nil {
+		return err
+	}
+	examples, err := sft.ReadFile(s.data, mode, w.Config.Vocab)
+	if err != nil {
+		w.Free()
+		return err
+	}
+	s.fitRows(examples)
+	fmt.Fprintf(out, "training %d parameters on %d examples with %s, loss on %s\n", w.Config.Params(), len(examples), d.Kind(), mode)
+	bar := stepBar(diagnostics, 0)
+	trained, err := sft.Train(ctx, d, w, examples, s.config, sft.Work{Dir: s.work, EverySteps: s.every, Extra: s.copyTexts}, func(p sft.Progress) {
+		bar.ChangeMax(p.Steps)
+		bar.Describe(fmt.Sprintf("epoch %.2f  loss %.4f  %.0f tok/s", p.Epoch, p.Loss, p.PerSecond))
+		bar.Set(p.Step) // fails only if the terminal does
+	})
+	fmt.Fprintln(diagnostics)
+	if err != nil {
+		return s.stopped(err)
+	}
+	p := trained.Last
+	fmt.Fprintf(out, "trained %d steps, %.2fM tokens, last loss %.4f, %.0f tokens/s\n", p.Steps, float64(p.Tokens)/1e6, p.Loss, p.PerSecond)
+	if err := s.write(trained.Weights); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "wrote", s.out)
+	return nil
+}
+
+// fitRows chooses the length of rows, if it was not given.
+func (s *sftFlags) fitRows(examples []sft.Example) {
+	if s.config.RowTokens != 0 {
+		return
+	}
+	s.config.RowTokens = 256
+	for _, e := range examples {
+		s.config.RowTokens = max(s.config.RowTokens, len(e.Tokens)-1)
+	}
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"astro/internal/device"
+	"astro/model"
+	"astro/training/countdown"
+)
+
+// train runs `astro train` with arguments and returns what it prints.
+func train(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out, diagnostics bytes.Buffer
+	c := newRootCommand()
+	c.SetOut(&out)
+	c.SetErr(&diagnostics)
+	c.SetArgs(append(append([]string{"train"}, args...), "--backend", "go"))
+	err := c.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+// weightsIn loads a model's folder.
+func weightsIn(t *testing.T, dir string) (all [][]float32) {
+	t.Helper()
+	d, err := device.Open(device.Options{Backend: string(device.Go)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := model.Load(dir, d.Backend(), dtypes.Float32, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Free()
+	for _, x := range w.Tensors {
+		all = append(all, tensors.MustCopyFlatData[float32](x))
+	}
+	return all
+}
+
+func writeLines(t *testing.T, name string, lines ...any) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	var text []byte
+	for _, l := range lines {
+		line, err := json.Marshal(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(append(text, line...), '\n')
+	}
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Texts in, a model out that serves as its parent did: other weights, the same tokenizer.
+func TestTrainSFT(t *testing.T) {
+	d := countdown.CD4
+	var lines []any
+	for _, p := range d.Sample(d.Split().Train, 40, countdown.NewRand(1, 0)) {
+		prompt := countdown.Prompt(p)
+		lines = append(lines, map[string]any{"tokens": append(prompt, countdown.ButWait, countdown.NotSure, countdown.EOS), "prompt_tokens": len(prompt)})
+	}
+	out := filepath.Join(t.TempDir(), "trained")
+	text, err := train(t, "sft", "--model", demo, "--data", writeLines(t, "data.jsonl", lines...), "--out", out, "--epochs", "2", "--rows", "1", "--loss", "completion")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text, "trained 4 steps") || !strings.Contains(text, "loss on completion") {
+		t.Errorf("got %q", text)
+	}
+	if slices.EqualFunc(weightsIn(t, demo), weightsIn(t, out), slices.Equal[[]float32]) {
+		t.Error("the weights are as they were")
+	}
+	a, errA := os.ReadFile(filepath.Join(demo, "tokenizer.json"))
+	b, errB := os.ReadFile(filepath.Join(out, "tokenizer.json"))
+	if err := errors.Join(errA, errB); err != nil || !bytes.Equal(a, b) {
+		t.Errorf("the tokenizer is another, %v", err)
+	}
+	_, err = train(t, "sft", "--model", demo, "--data", writeLines(t, "text.jsonl", map[string]any{"text": "3 7"}), "--out", out)
+	if err == nil || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("a text without tokens: got %v", err)
+	}
+}
+
+// Three steps in one go, and two with a third after a restart, end with the same model, to the last bit.
+func TestTrainGRPO(t *testing.T) {
+	d := countdown.CD4
+	lines := []any{map[string]any{"problem": "1 2 3 4 5 6 -> 7"}}
+	for _, p := range d.Sample(d.Split().Train, 12, countdown.NewRand(1, 0)) {
+		lines = append(lines, map[string]any{"id": p.String(), "problem": p.String()})
+	}
+	file, dir := writeLines(t, "problems.jsonl", lines...), t.TempDir()
+	run := func(out, steps string, more ...string) string {
+		text, err := train(t, append([]string{"grpo", "--model", demo, "--problems", file, "--out", filepath.Join(dir, out), "--steps", steps,
+			"--prompts", "4", "--group", "6", "--max-tokens", "40", "--rows", "2", "--mini", "2", "--kl", "0.01"}, more...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	text := run("whole", "3")
+	for _, want := range []string{"12 problems (1 skipped)", "line 1: the problem 1 2 3 4 5 6 -> 7 has 6 numbers", "step 3 ", "wrote "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("got %q; want %q in it", text, want)
+		}
+	}
+	work := filepath.Join(dir, "work")
+	run("part", "2", "--work", work)
+	if text := run("rest", "3", "--work", work); strings.Contains(text, "step 2 ") || !strings.Contains(text, "step 3 ") {
+		t.Errorf("the second run says %q; want the third step only", text)
+	}
+	whole, rest := weightsIn(t, filepath.Join(dir, "whole")), weightsIn(t, filepath.Join(dir, "rest"))
+	if !slices.EqualFunc(whole, rest, slices.Equal[[]float32]) {
+		t.Error("the run that was resumed ends with other weights")
+	}
+	if slices.EqualFunc(whole, weightsIn(t, demo), slices.Equal[[]float32]) {
+		t.Error("nothing was learned")
+	}
+}
+
+// Flags that make no sense are refused with a word on what to do.
+func TestTrainRefuses(t *testing.T) {
+	file := writeLines(t, "problems.jsonl", map[string]any{"problem": "3 7 2 9 -> 27"})
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"sft", "--model", demo, "--out", "x"}, "want --data"},
+		{[]string{"sft", "--data", file, "--loss", "some"}, "want all, completion or weights"},
+		{[]string{"grpo", "--model", demo, "--out", "x"}, "want --problems"},
+		{[]string{"grpo", "--problems", file}, "want --model DIR and --out DIR"},
+		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--domain", "chess"}, "want countdown or text"},
+		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--max-value", "60"}, "--max-value"},
+		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--group", "1"}, "want 2 to"},
+		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--max-tokens", "600"}, "fit into the model's context"},
+		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--norm", "words"}, "want tokens, sequences or constant"},
+	} {
+		if _, err := train(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: got %v; want an error with %q", c.args, err, c.want)
+		}
+	}
+}

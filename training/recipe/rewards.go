@@ -1,0 +1,90 @@
+package recipe
+
+import (
+	"context"
+	"fmt"
+
+	"astro/training/countdown"
+	"astro/training/grpo"
+	"astro/training/reward"
+)
+
+// RewardProblems are problems that rollouts can be graded on, as grpo takes them: +1 for a right answer, -1 for any other.
+type RewardProblems struct {
+	Problems []grpo.Problem
+	Skipped  []error // why lines were left out
+	grade    map[string]func(rollout []int32) (correct bool, reason string, err error)
+}
+
+// Grade is the Grader of these problems.
+func (r *RewardProblems) Grade(_ context.Context, p grpo.Problem, rollout []int32) (grpo.Grade, error) {
+	grade := r.grade[p.ID]
+	if grade == nil {
+		return grpo.Grade{}, fmt.Errorf("no problem %q is known", p.ID)
+	}
+	correct, reason, err := grade(rollout)
+	if err != nil {
+		return grpo.Grade{}, err
+	}
+	g := grpo.Grade{Reward: -1, Correct: correct, Reason: reason}
+	if correct {
+		g.Reward = 1
+	}
+	return g, nil
+}
+
+// add takes a problem, or says why it is left out.
+func (r *RewardProblems) add(l ProblemLine, prompt []int32, grade func([]int32) (bool, string, error)) error {
+	if r.grade[l.ID] != nil {
+		return fmt.Errorf("an earlier problem has the id %q too", l.ID)
+	}
+	if r.grade == nil {
+		r.grade = map[string]func([]int32) (bool, string, error){}
+	}
+	r.grade[l.ID] = grade
+	r.Problems = append(r.Problems, grpo.Problem{ID: l.ID, Prompt: prompt})
+	return nil
+}
+
+// CountdownRewards grades whole derivations of the numbers game by the verifier, which follows returns and looks at the live path.
+func CountdownRewards(d countdown.Domain, lines []ProblemLine) *RewardProblems {
+	r := &RewardProblems{}
+	for _, l := range lines {
+		if err := r.addCountdown(d, l); err != nil {
+			r.Skipped = append(r.Skipped, fmt.Errorf("line %d: %w", l.Line, err))
+		}
+	}
+	return r
+}
+
+func (r *RewardProblems) addCountdown(d countdown.Domain, l ProblemLine) error {
+	if _, err := NewCountdownSearch(d, l.ID, l.Problem); err != nil { // it knows what the model knows
+		return err
+	}
+	p, err := reward.ParseCountdown(l.Problem)
+	if err != nil {
+		return err
+	}
+	return r.add(l, countdown.Prompt(p), func(rollout []int32) (bool, string, error) {
+		v := d.Verify(p, rollout)
+		return v.Correct, string(v.Reason), nil
+	})
+}
+
+// TextRewards grades texts with an answer in \boxed{} by reward.Verify.
+func TextRewards(s SearchText, lines []ProblemLine) *RewardProblems {
+	r := &RewardProblems{}
+	for _, l := range lines {
+		p, err := s.Problem(l.ID, l.Problem, l.Answer)
+		if err == nil {
+			err = r.add(l, p.Domain.Prompt(), func(rollout []int32) (bool, string, error) {
+				v, err := p.Domain.Grade(rollout)
+				return v.Correct, v.Reason, err
+			})
+		}
+		if err != nil {
+			r.Skipped = append(r.Skipped, fmt.Errorf("line %d: %w", l.Line, err))
+		}
+	}
+	return r
+}
