@@ -9,25 +9,33 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// batchNodes is a Batch in a graph, with the rope tables. Integers are i32 [rows, tokens], weights f32 [rows, tokens].
+// batchNodes is a Batch in a graph, with the rope tables. Integers are i32 [rows, tokens], weights and columns f32 [rows, tokens].
 type batchNodes struct {
-	inputs, targets, positions, segments, weights, cos, sin *Node
+	inputs, targets, positions, segments, weights *Node
+	columns                                       []*Node
+	cos, sin                                      *Node
 }
 
-// numBatchNodes is the number of its fields.
-const numBatchNodes = 7
+// fixedBatchNodes are those of every Batch before its columns; the rope tables come behind them.
+const fixedBatchNodes = 5
 
-func batchOf(in []*Node) batchNodes {
-	return batchNodes{in[0], in[1], in[2], in[3], in[4], in[5], in[6]}
+// batchOf takes a Batch off the front of in.
+func batchOf(in []*Node, columns int) (b batchNodes, rest []*Node) {
+	n := fixedBatchNodes + columns
+	return batchNodes{in[0], in[1], in[2], in[3], in[4], in[fixedBatchNodes:n], in[n], in[n+1]}, in[n+2:]
+}
+
+// spread are the log-probabilities [rows*tokens, vocab] f32 of every token that could come next.
+func spread(c model.Config, weights []*Node, b batchNodes) *Node {
+	bias := packedBias(b.segments)
+	attend := func(_ int, q, k, v *Node) *Node { return packedAttention(q, k, v, bias, llama.Scale(c)) }
+	hidden := llama.Forward(c, weights, b.inputs, b.positions, b.cos, b.sin, attend)
+	return LogSoftmax(llama.Logits(llama.Head(c, weights), Reshape(hidden, -1, c.Hidden)), -1)
 }
 
 // logprobs are the log-probabilities [rows*tokens] f32 of the targets under the model.
 func logprobs(c model.Config, weights []*Node, b batchNodes) *Node {
-	bias := packedBias(b.segments)
-	attend := func(_ int, q, k, v *Node) *Node { return packedAttention(q, k, v, bias, llama.Scale(c)) }
-	hidden := llama.Forward(c, weights, b.inputs, b.positions, b.cos, b.sin, attend)
-	logits := llama.Logits(llama.Head(c, weights), Reshape(hidden, -1, c.Hidden))
-	return pick(LogSoftmax(logits, -1), Reshape(b.targets, -1))
+	return pick(spread(c, weights, b), Reshape(b.targets, -1))
 }
 
 // pick takes x[i, index[i]] of x [n, vocab]. A sum over a mask and not a Gather, for its gradient then is a product and no
@@ -64,9 +72,4 @@ func packedAttention(q, k, v, bias *Node, scale float64) *Node {
 	shares := ConvertDType(Softmax(scores, -1), v.DType())
 	mixed := Einsum("bhqk,bhkd->bhqd", Reshape(shares, rows, kvHeads, group*tokens, tokens), v)
 	return byHead(Reshape(mixed, rows, heads, tokens, dim))
-}
-
-// lossOf is the negative sum of weighted log-probabilities times norm (a scalar, usually 1 / the sum of all weights).
-func lossOf(logprobs, weights, norm *Node) *Node {
-	return Neg(Mul(ReduceAllSum(Mul(logprobs, Reshape(weights, -1))), norm))
 }

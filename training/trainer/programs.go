@@ -31,7 +31,9 @@ func (t *Trainer) batchParams(rows, tokens int) []device.Param {
 	for _, name := range []string{"inputs", "targets", "positions", "segments"} {
 		list = append(list, device.Param{Name: name, Shape: shapes.Make(dtypes.Int32, rows, tokens), Alias: -1})
 	}
-	list = append(list, device.Param{Name: "loss_weights", Shape: shapes.Make(dtypes.Float32, rows, tokens), Alias: -1})
+	for _, name := range append([]string{"loss_weights"}, t.loss.Columns...) {
+		list = append(list, device.Param{Name: name, Shape: shapes.Make(dtypes.Float32, rows, tokens), Alias: -1})
+	}
 	for _, name := range []string{"cos", "sin"} {
 		list = append(list, device.Param{Name: name, Shape: t.cos.Shape(), Alias: -1})
 	}
@@ -42,19 +44,23 @@ func hyperParam() device.Param {
 	return device.Param{Name: "hyper", Shape: shapes.Make(dtypes.Float32, numHyper), Alias: -1}
 }
 
-// stepSpec is a whole step in one program: forward, backward, AdamW. Outputs: weights, m, v, [loss, gradient norm].
+// stepSpec is a whole step in one program: forward, backward, AdamW. Outputs: weights, m, v, what the Loss told, gradient norm.
 func (t *Trainer) stepSpec(rows, tokens int) device.Spec {
 	n := len(t.layout)
 	params := join(t.params("w", 0), t.params("m", n), t.params("v", 2*n), t.batchParams(rows, tokens), []device.Param{hyperParam()})
-	return device.Spec{Name: fmt.Sprintf("train_step_%dx%d", rows, tokens), Params: params, Build: func(in []*Node) []*Node {
-		weights, m, v, batch, hyper := in[:n], in[n:2*n], in[2*n:3*n], batchOf(in[3*n:]), in[3*n+numBatchNodes]
-		loss := lossOf(logprobs(t.model, weights, batch), batch.weights, hyperAt(hyper, 0))
+	return device.Spec{Name: t.programName("train_step", rows, tokens), Params: params, Build: func(in []*Node) []*Node {
+		weights, m, v := in[:n], in[n:2*n], in[2*n:3*n]
+		batch, rest := batchOf(in[3*n:], len(t.loss.Columns))
+		hyper := rest[0]
+		loss, told := t.loss.told(t.model, weights, batch, hyperAt(hyper, 0))
 		grads := Gradient(loss, weights...)
-		return t.update(weights, m, v, grads, hyper, loss)
+		norm := globalNorm(grads)
+		return append(t.update(weights, m, v, grads, norm, hyper), told, norm)
 	}}
 }
 
-// gradSpec is the gradient of one micro-batch, added to what was accumulated before. Outputs: gradients, loss.
+// gradSpec is the gradient of one micro-batch, added to what was accumulated before. Outputs: gradients, what the Loss told, norm of
+// the gradients so far.
 func (t *Trainer) gradSpec(rows, tokens int, first bool) device.Spec {
 	n := len(t.layout)
 	params := join(t.params("w", -1), t.batchParams(rows, tokens), []device.Param{hyperParam()})
@@ -62,45 +68,51 @@ func (t *Trainer) gradSpec(rows, tokens int, first bool) device.Spec {
 	if !first {
 		params, name = join(params, t.params("acc", 0)), "train_grad"
 	}
-	return device.Spec{Name: fmt.Sprintf("%s_%dx%d", name, rows, tokens), Params: params, Build: func(in []*Node) []*Node {
-		weights, batch, hyper, acc := in[:n], batchOf(in[n:]), in[n+numBatchNodes], in[n+numBatchNodes+1:]
-		loss := lossOf(logprobs(t.model, weights, batch), batch.weights, hyperAt(hyper, 0))
+	return device.Spec{Name: t.programName(name, rows, tokens), Params: params, Build: func(in []*Node) []*Node {
+		weights := in[:n]
+		batch, rest := batchOf(in[n:], len(t.loss.Columns))
+		hyper, acc := rest[0], rest[1:]
+		loss, told := t.loss.told(t.model, weights, batch, hyperAt(hyper, 0))
 		grads := Gradient(loss, weights...)
 		for i := range acc {
 			grads[i] = Add(grads[i], acc[i]) // in the memory of acc: see adamW
 		}
-		return append(grads, loss)
+		return append(grads, told, globalNorm(grads))
 	}}
 }
 
-// applySpec is AdamW on accumulated gradients. Outputs: weights, m, v, [0, gradient norm].
+func (t *Trainer) programName(what string, rows, tokens int) string {
+	return fmt.Sprintf("%s_%s_%dx%d", what, t.loss.Name, rows, tokens)
+}
+
+// applySpec is AdamW on accumulated gradients. Outputs: weights, m, v.
 func (t *Trainer) applySpec() device.Spec {
 	n := len(t.layout)
 	params := join(t.params("w", 0), t.params("m", n), t.params("v", 2*n), t.params("acc", -1), []device.Param{hyperParam()})
 	return device.Spec{Name: "train_apply", Params: params, Build: func(in []*Node) []*Node {
-		hyper := in[4*n]
-		return t.update(in[:n], in[n:2*n], in[2*n:3*n], in[3*n:4*n], hyper, ScalarZero(hyper.Graph(), dtypes.Float32))
+		grads := in[3*n : 4*n]
+		return t.update(in[:n], in[n:2*n], in[2*n:3*n], grads, globalNorm(grads), in[4*n])
 	}}
 }
 
-// update clips and applies gradients, and adds the statistics [loss, gradient norm].
-func (t *Trainer) update(weights, m, v, grads []*Node, hyper, loss *Node) []*Node {
+// update clips and applies gradients. Outputs: weights, m, v.
+func (t *Trainer) update(weights, m, v, grads []*Node, norm, hyper *Node) []*Node {
 	n := len(weights)
-	norm := globalNorm(grads)
 	grads = clip(grads, norm, t.config.ClipNorm)
-	out := make([]*Node, 3*n, 3*n+1)
+	out := make([]*Node, 3*n, 3*n+2)
 	for i, s := range t.layout {
 		out[i], out[n+i], out[2*n+i] = t.config.adamW(weights[i], m[i], v[i], grads[i], hyper, !s.Norm())
 	}
-	return append(out, Concatenate([]*Node{Reshape(loss, 1), Reshape(norm, 1)}, 0))
+	return out
 }
 
 // scoreSpec gives the log-probabilities [rows*tokens] f32 of a batch's targets.
 func (t *Trainer) scoreSpec(rows, tokens int) device.Spec {
 	n := len(t.layout)
 	params := join(t.params("w", -1), t.batchParams(rows, tokens))
-	return device.Spec{Name: fmt.Sprintf("train_score_%dx%d", rows, tokens), Params: params, Build: func(in []*Node) []*Node {
-		return []*Node{logprobs(t.model, in[:n], batchOf(in[n:]))}
+	return device.Spec{Name: t.programName("train_score", rows, tokens), Params: params, Build: func(in []*Node) []*Node {
+		batch, _ := batchOf(in[n:], len(t.loss.Columns))
+		return []*Node{logprobs(t.model, in[:n], batch)}
 	}}
 }
 

@@ -20,10 +20,15 @@ func (t *Trainer) Content(owner json.RawMessage) checkpoint.Content {
 	return checkpoint.Content{Weights: &model.Weights{Config: t.model, Tensors: t.weights}, M: t.m, V: t.v, Step: t.step, Owner: owner}
 }
 
-// Resume makes a Trainer that goes on where a checkpoint was saved; it owns the content's tensors. On the Go backend the
+// Resume makes a Trainer for NextToken that goes on where a checkpoint was saved; it owns the content's tensors. On the Go backend the
 // steps that follow are bit for bit those of a run that was never interrupted.
 func Resume(d *device.Device, content checkpoint.Content, c Config) (*Trainer, error) {
-	t, err := New(d, content.Weights, c)
+	return NextToken().Resume(d, content, c)
+}
+
+// Resume is the function Resume for this Loss.
+func (l Loss) Resume(d *device.Device, content checkpoint.Content, c Config) (*Trainer, error) {
+	t, err := l.NewTrainer(d, content.Weights, c)
 	if err != nil {
 		return nil, err
 	}

@@ -16,11 +16,12 @@ import (
 
 // Trainer changes one set of f32 weights step by step. It is not safe for concurrent use.
 //
-// Invariant: weights, m and v each hold one valid tensor per entry of layout, except after a Step failed on the device;
-// then the Trainer is broken and every method says so.
+// Invariant: weights, m and v each hold one valid tensor per entry of layout, except after an update failed on the device; then the
+// Trainer is broken and every method says so.
 type Trainer struct {
 	device   *device.Device
 	config   Config
+	loss     Loss
 	model    model.Config
 	layout   []model.TensorSpec
 	programs map[string]*device.Program
@@ -31,12 +32,18 @@ type Trainer struct {
 	broken        error
 }
 
-// New makes a Trainer that owns the weights, which must be f32 and must not be used elsewhere from now on. Moments are zero.
+// New makes a Trainer for NextToken that owns the weights, which must be f32 and must not be used elsewhere from now on. Moments are
+// zero.
 func New(d *device.Device, w *model.Weights, c Config) (*Trainer, error) {
+	return NextToken().NewTrainer(d, w, c)
+}
+
+// NewTrainer is New for this Loss.
+func (l Loss) NewTrainer(d *device.Device, w *model.Weights, c Config) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("cannot train: %w", err)
 	}
-	t := &Trainer{device: d, config: c, model: w.Config, layout: model.Layout(w.Config), programs: map[string]*device.Program{}}
+	t := &Trainer{device: d, config: c, loss: l, model: w.Config, layout: model.Layout(w.Config), programs: map[string]*device.Program{}}
 	for i, s := range t.layout {
 		if got, want := w.Tensors[i].Shape(), s.Shape(dtypes.Float32); !got.Equal(want) {
 			return nil, fmt.Errorf("cannot train: %s is %s; want %s: load the model as f32", s.Name, got, want)
@@ -53,39 +60,54 @@ func New(d *device.Device, w *model.Weights, c Config) (*Trainer, error) {
 
 // Stats is what one Step tells.
 type Stats struct {
-	Loss     float64 // weighted mean of the negative log-probabilities, in nats, before the update
+	Loss     float64 // before the update; of NextToken the weighted mean of the negative log-probabilities, in nats
 	GradNorm float64 // global norm before clipping
 	LR       float64
-	Weight   float64 // sum of the loss weights
+	Weight   float64   // sum of the loss weights
+	Counted  int       // tokens that have one
+	Values   []float64 // by Loss.Stats
+}
+
+// finite says whether the numbers that decide an update are.
+func (s Stats) finite() error {
+	if sum := s.Loss + s.GradNorm; math.IsNaN(sum) || math.IsInf(sum, 0) {
+		return fmt.Errorf("the loss is %g and the norm of its gradient %g; a lower learning rate may help", s.Loss, s.GradNorm)
+	}
+	return nil
+}
+
+// statsOf counts what batches bring to the loss.
+func (t *Trainer) statsOf(batches []*Batch) (Stats, error) {
+	stats := Stats{LR: t.config.LR(t.step)}
+	for _, b := range batches {
+		b.check(len(t.loss.Columns))
+		stats.Weight += b.Weight()
+		stats.Counted += b.Counted()
+	}
+	if stats.Counted == 0 {
+		return stats, errors.New("cannot make a training step: no token has a weight in the loss")
+	}
+	return stats, nil
 }
 
 // Step makes one update from the batches together: one batch is one fused program, more are accumulated. The loss is the
-// weighted mean over all of them.
+// weighted mean over all of them. A loss that is not finite is an error, and of one batch it is the end of the Trainer.
 func (t *Trainer) Step(batches ...*Batch) (Stats, error) {
 	if t.broken != nil {
 		return Stats{}, t.broken
 	}
-	stats := Stats{LR: t.config.LR(t.step)}
-	for _, b := range batches {
-		b.check()
-		stats.Weight += b.Weight()
-	}
-	if stats.Weight == 0 {
-		return Stats{}, errors.New("cannot make a training step: no token has a weight in the loss")
-	}
-	h := t.hyper(stats)
-	run := t.accumulated
 	if len(batches) == 1 {
-		run = t.fused
+		return t.fused(batches[0])
 	}
-	loss, norm, err := run(batches, h)
-	stats.Loss, stats.GradNorm = loss, norm
+	g, err := t.gradient(0, batches)
 	if err != nil {
-		return stats, fmt.Errorf("training step %d: %w", t.step, err)
+		return Stats{}, err
 	}
-	t.step++
-	invariant.Check(t.check)
-	return stats, nil
+	defer g.Free()
+	if err := g.Stats.finite(); err != nil {
+		return g.Stats, fmt.Errorf("training step %d: %w", t.step, err)
+	}
+	return g.Stats, t.Apply(g)
 }
 
 // check says which tensor is not what the layout wants.
@@ -106,81 +128,81 @@ func (t *Trainer) check() error {
 	return nil
 }
 
-func (t *Trainer) hyper(s Stats) hyper {
+// hyper is what programs need to know of the next update.
+func (t *Trainer) hyper(norm float64) hyper {
 	n := float64(t.step + 1)
-	return hyper{norm: 1 / s.Weight, lr: s.LR,
+	return hyper{norm: norm, lr: t.config.LR(t.step),
 		correction: [2]float64{1 - math.Pow(t.config.Beta1, n), 1 - math.Pow(t.config.Beta2, n)}}
 }
 
 // fused runs a step of one batch.
-func (t *Trainer) fused(batches []*Batch, h hyper) (loss, norm float64, err error) {
-	b := batches[0]
+func (t *Trainer) fused(b *Batch) (Stats, error) {
+	stats, err := t.statsOf([]*Batch{b})
+	if err != nil {
+		return Stats{}, err
+	}
 	p, err := t.program(t.stepSpec(b.Rows, b.Tokens))
 	if err != nil {
-		return 0, 0, err
+		return Stats{}, err
 	}
-	args := append(t.batchArgs(b), tensorOf(h))
+	args := append(t.batchArgs(b), tensorOf(t.hyper(1/stats.Weight)))
 	defer free(t.ownBatch(args))
-	return t.replace(p, args)
-}
-
-// accumulated runs a step of several batches: their gradients one by one, then the update.
-func (t *Trainer) accumulated(batches []*Batch, h hyper) (loss, norm float64, err error) {
-	hyper := tensorOf(h)
-	defer free([]*tensors.Tensor{hyper})
-	var acc []*tensors.Tensor
-	defer func() { free(acc) }()
-	for i, b := range batches {
-		p, err := t.program(t.gradSpec(b.Rows, b.Tokens, i == 0))
-		if err != nil {
-			return 0, 0, err
-		}
-		args := t.batchArgs(b)
-		out, err := p.Run(concat(t.weights, args, []*tensors.Tensor{hyper}, acc)...)
-		free(t.ownBatch(args))
-		if err != nil {
-			acc = nil // its tensors may be donated already
-			return 0, 0, err
-		}
-		acc = out[:len(t.layout)]
-		loss += scalars(out[len(t.layout)])[0]
-		free(out[len(t.layout):])
-	}
-	p, err := t.program(t.applySpec())
+	rest, err := t.replace(p, args)
 	if err != nil {
-		return 0, 0, err
+		return stats, fmt.Errorf("training step %d: %w", t.step, err)
 	}
-	_, norm, err = t.replace(p, append(acc[:len(acc):len(acc)], hyper))
-	return loss, norm, err
+	defer free(rest)
+	t.read(&stats, scalars(rest[0]), rest[1])
+	if err := stats.finite(); err != nil {
+		t.lose(err)
+		return stats, fmt.Errorf("training step %d: %w", t.step, t.broken)
+	}
+	t.step++
+	invariant.Check(t.check)
+	return stats, nil
 }
 
-// replace runs a program that takes weights, m, v and args, and keeps what it makes of the first three.
-func (t *Trainer) replace(p *device.Program, args []*tensors.Tensor) (loss, norm float64, err error) {
+// read fills in what programs told.
+func (t *Trainer) read(s *Stats, told []float64, norm *tensors.Tensor) {
+	s.Loss, s.Values, s.GradNorm = told[0], t.loss.values(told, s.Counted), scalars(norm)[0]
+}
+
+// replace runs a program that takes weights, m, v and args, keeps what it makes of the first three and returns the rest.
+func (t *Trainer) replace(p *device.Program, args []*tensors.Tensor) (rest []*tensors.Tensor, err error) {
 	n := len(t.layout)
 	out, err := p.Run(concat(t.weights, t.m, t.v, args)...)
 	if err != nil {
-		t.broken = fmt.Errorf("the trainer's tensors are lost after a failed step; go on from a checkpoint: %w", err)
-		return 0, 0, err
+		t.weights, t.m, t.v = nil, nil, nil // they may be donated already
+		t.lose(err)
+		return nil, t.broken
 	}
 	t.weights, t.m, t.v = out[:n:n], out[n:2*n:2*n], out[2*n:3*n:3*n]
-	stats := scalars(out[3*n])
-	free(out[3*n:])
-	return stats[0], stats[1], nil
+	return out[3*n:], nil
+}
+
+// lose makes the Trainer one that only says what happened to it.
+func (t *Trainer) lose(why error) {
+	t.broken = fmt.Errorf("the trainer's weights are lost after a failed step; go on from a checkpoint: %w", why)
 }
 
 // Score gives the log-probability of each of a batch's targets, [rows*tokens]; those of padding mean nothing.
 func (t *Trainer) Score(b *Batch) ([]float32, error) {
+	return t.ScoreUnder(&model.Weights{Config: t.model, Tensors: t.weights}, b)
+}
+
+// ScoreUnder is Score under other weights of the same shapes; they stay the caller's.
+func (t *Trainer) ScoreUnder(w *model.Weights, b *Batch) ([]float32, error) {
 	if t.broken != nil {
 		return nil, t.broken
 	}
-	b.check()
+	b.check(len(t.loss.Columns))
 	p, err := t.program(t.scoreSpec(b.Rows, b.Tokens))
 	if err != nil {
 		return nil, err
 	}
 	args := t.batchArgs(b)
 	defer free(t.ownBatch(args))
-	out, err := p.Run(concat(t.weights, args)...)
+	out, err := p.Run(concat(w.Tensors, args)...)
 	if err != nil {
 		return nil, fmt.Errorf("scoring %d tokens: %w", len(b.Targets), err)
 	}
@@ -204,6 +226,9 @@ func (t *Trainer) Snapshot() (*model.Weights, error) {
 	return &model.Weights{Config: t.model, Tensors: out}, nil
 }
 
+// Model is the shape of what is trained.
+func (t *Trainer) Model() model.Config { return t.model }
+
 // Steps is the number of updates made so far.
 func (t *Trainer) Steps() int { return t.step }
 
@@ -212,23 +237,26 @@ func (t *Trainer) Close() {
 	for _, p := range t.programs {
 		p.Close()
 	}
-	free(concat([]*tensors.Tensor{t.cos, t.sin}))
-	if t.broken == nil {
-		free(concat(t.weights, t.m, t.v))
-	}
+	free(concat([]*tensors.Tensor{t.cos, t.sin}, t.weights, t.m, t.v))
+	t.weights, t.m, t.v = nil, nil, nil
 	t.broken = errors.New("the trainer is closed")
 }
 
-// batchArgs is a batch as the programs take it; its first five tensors are the caller's to free.
+// batchArgs is a batch as the programs take it. The rope tables at its end are the Trainer's, the other tensors are the caller's to
+// free.
 func (t *Trainer) batchArgs(b *Batch) []*tensors.Tensor {
 	i32 := func(x []int32) *tensors.Tensor { return tensors.FromFlatDataAndDimensions(x, b.Rows, b.Tokens) }
-	return []*tensors.Tensor{i32(b.Inputs), i32(b.Targets), i32(b.Positions), i32(b.Segments),
-		tensors.FromFlatDataAndDimensions(b.Weights, b.Rows, b.Tokens), t.cos, t.sin}
+	args := []*tensors.Tensor{i32(b.Inputs), i32(b.Targets), i32(b.Positions), i32(b.Segments)}
+	for _, x := range append([][]float32{b.Weights}, b.Columns...) {
+		args = append(args, tensors.FromFlatDataAndDimensions(x, b.Rows, b.Tokens))
+	}
+	return append(args, t.cos, t.sin)
 }
 
 // ownBatch is what must be freed of batchArgs and what was appended to it.
 func (t *Trainer) ownBatch(args []*tensors.Tensor) []*tensors.Tensor {
-	return concat(args[:numBatchNodes-2], args[numBatchNodes:])
+	n := fixedBatchNodes + len(t.loss.Columns)
+	return concat(args[:n], args[n+2:])
 }
 
 func tensorOf(h hyper) *tensors.Tensor {

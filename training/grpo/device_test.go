@@ -1,0 +1,71 @@
+package grpo
+
+import (
+	"testing"
+
+	"astro/internal/device"
+	"astro/model"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+func open(t testing.TB, kind device.Kind) *device.Device {
+	t.Helper()
+	d, err := device.Open(device.Options{Backend: string(kind)})
+	if err != nil && kind != device.Go {
+		t.Skipf("this machine cannot run %s: %v", kind, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// onEach runs a test on the Go backend and, where its plugin is found, on xla:cpu.
+func onEach(t *testing.T, test func(t *testing.T, d *device.Device)) {
+	for _, kind := range []device.Kind{device.Go, device.XLACPU} {
+		t.Run(string(kind), func(t *testing.T) { test(t, open(t, kind)) })
+	}
+}
+
+// The bandit's tokens: a question of numQuestions, and answers that each end a rollout.
+const (
+	numQuestions = 3
+	firstAnswer  = 4
+	vocab        = 14
+)
+
+// answers are the ids that end a sequence: whatever a fresh model says soon is one of them.
+func answers() (ids []int32) {
+	for id := int32(firstAnswer); id < vocab; id++ {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// tiny is a model that knows nothing.
+func tiny(t testing.TB, d *device.Device) *model.Weights {
+	t.Helper()
+	w, err := model.Random(model.Config{Vocab: vocab, Hidden: 16, Layers: 2, Heads: 2, KVHeads: 1, HeadDim: 8, FFN: 24, MaxPositions: 32,
+		NormEps: 1e-5, TiedHead: true, Rope: model.Rope{Theta: 1e4}, BOS: -1, EOS: answers(), InitStd: .1}, 3, d.Backend(), dtypes.Float32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func flat(w *model.Weights) (all [][]float32) {
+	for _, t := range w.Tensors {
+		all = append(all, tensors.MustCopyFlatData[float32](t))
+	}
+	return all
+}
+
+func weightsOf(c model.Config, flat [][]float32) *model.Weights {
+	w := &model.Weights{Config: c}
+	for i, s := range model.Layout(c) {
+		w.Tensors = append(w.Tensors, tensors.FromFlatDataAndDimensions(flat[i], s.Dims...))
+	}
+	return w
+}
