@@ -67,7 +67,7 @@ type deviceCrowd struct {
 
 func newDeviceCrowd(t *testing.T, d *device.Device, pageTokens int) *deviceCrowd {
 	c := &deviceCrowd{alone: map[string]alone{}, limits: engine.RunnerConfig{Pages: 128 / pageTokens, PageTokens: pageTokens,
-		MaxSlots: 4, ChunkTokens: 16, MaxContextTokens: tallContext, KVType: dtypes.Float32, GatherBytes: engine.DefaultGatherBytes,
+		MaxSlots: 4, ChunkTokens: 8, MaxContextTokens: tallContext, KVType: dtypes.Float32, GatherBytes: engine.DefaultGatherBytes,
 		LogitsBytes: engine.DefaultLogitsBytes}}
 	policy := loadPolicy(t, d, modeltest.Named(t, "mha"), dtypes.Float32)
 	other, err := model.Random(policy.Weights.Config, 5, d.Backend(), dtypes.Float32)

@@ -45,7 +45,7 @@ func loadPolicy(t testing.TB, d *device.Device, f modeltest.Fixture, dtype dtype
 
 // smallRunner is a RunnerConfig for the fixtures: one length of page table, so that little is compiled.
 func smallRunner(kv dtypes.DType) engine.RunnerConfig {
-	return engine.RunnerConfig{Pages: 16, PageTokens: 32, MaxSlots: 4, ChunkTokens: 32, MaxContextTokens: 128, KVType: kv,
+	return engine.RunnerConfig{Pages: 16, PageTokens: 32, MaxSlots: 4, ChunkTokens: 64, MaxContextTokens: 128, KVType: kv,
 		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes}
 }
 
