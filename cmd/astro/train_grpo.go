@@ -16,12 +16,14 @@ import (
 	"astro/training/countdown"
 	"astro/training/grpo"
 	"astro/training/recipe"
+	"astro/training/reward"
 )
 
 // grpoFlags are the flags of astro train grpo.
 type grpoFlags struct {
 	trainFlags
 	problems, domain  string
+	graderURL         string
 	config            grpo.Config
 	slots             int
 	norm, scale, over string
@@ -52,6 +54,7 @@ func (g *grpoFlags) addFlags(c *cobra.Command) {
 	f, k := c.Flags(), &g.config
 	f.StringVar(&g.problems, "problems", "", "JSONL file of problems")
 	f.StringVar(&g.domain, "domain", g.domain, "countdown, or text with answers in \\boxed{}")
+	f.StringVar(&g.graderURL, "grader-url", "", "text: ask this service for scores; it gets {problem, gold, response} and answers {score: 0 to 1, reason}")
 	f.IntVar(&k.Steps, "steps", k.Steps, "steps of gathering and learning")
 	f.IntVar(&k.Prompts, "prompts", k.Prompts, "problems that a step learns from")
 	f.IntVar(&k.Group, "group", k.Group, "answers to each")
@@ -143,7 +146,7 @@ func (g *grpoFlags) adapt(lines []recipe.ProblemLine, c model.Config, diagnostic
 		if err != nil {
 			return nil, err
 		}
-		r = recipe.TextRewards(recipe.DefaultSearchText(tok, template, recipe.BlankLine), lines)
+		r = recipe.TextRewards(recipe.DefaultSearchText(tok, template, recipe.BlankLine), lines, g.grader())
 	default:
 		return nil, fmt.Errorf("unknown --domain %q: want countdown or text", g.domain)
 	}
@@ -151,6 +154,14 @@ func (g *grpoFlags) adapt(lines []recipe.ProblemLine, c model.Config, diagnostic
 		return nil, fmt.Errorf("%s: no problem can be asked: %w", g.problems, r.Skipped[0])
 	}
 	return r, nil
+}
+
+// grader is the service that was named, or nil.
+func (g *grpoFlags) grader() reward.Grader {
+	if g.graderURL == "" {
+		return nil
+	}
+	return reward.Remote{URL: g.graderURL, DeadlineMillis: int(g.config.GradeTimeout.Milliseconds()), Client: recipe.NewHTTPPoster()}
 }
 
 // fitRows chooses the length of rows, if it was not given: short ones, for attention costs the square of it, and what is left of the
