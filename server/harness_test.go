@@ -165,7 +165,7 @@ func events(t testing.TB, body []byte) []string {
 // eventually waits for a state that must come; nothing depends on how long it takes.
 func eventually(t testing.TB, what string, state func() bool) {
 	t.Helper()
-	for range 2000 {
+	for range 12_000 { // a minute, which the race detector needs on a busy machine
 		if state() {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -16,13 +17,12 @@ import (
 const whole = `{"choices":[{"message":{"content":"\\boxed{1}","reasoning_content":null},"finish_reason":"stop"}],"usage":{"completion_tokens":3}}`
 
 // stubborn answers with each step once and then well.
-func stubborn(t *testing.T, steps ...http.HandlerFunc) (*Client, *[]time.Duration, *int) {
+func stubborn(t *testing.T, steps ...http.HandlerFunc) (*Client, *[]time.Duration, *atomic.Int64) {
 	t.Helper()
-	asked := 0
+	var asked atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
-		if asked <= len(steps) {
-			steps[asked-1](w, r)
+		if n := int(asked.Add(1)); n <= len(steps) {
+			steps[n-1](w, r)
 			return
 		}
 		io.WriteString(w, whole)
@@ -77,8 +77,8 @@ func TestRetry(t *testing.T) {
 		if err != nil || reply.Text != `\boxed{1}` || reply.Tokens != 3 || reply.Finish != "stop" {
 			t.Errorf("%s: got %+v, error %v", name, reply, err)
 		}
-		if !slices.Equal(*slept, c.slept) || *asked != len(c.steps)+1 {
-			t.Errorf("%s: slept %v in %d requests; want %v", name, *slept, *asked, c.slept)
+		if !slices.Equal(*slept, c.slept) || int(asked.Load()) != len(c.steps)+1 {
+			t.Errorf("%s: slept %v in %d requests; want %v", name, *slept, asked.Load(), c.slept)
 		}
 	}
 }
@@ -98,8 +98,8 @@ func TestGivesUp(t *testing.T) {
 		"another kind of page": {[]http.HandlerFunc{status(404, "", "<html>")}, 1, "404 Not Found: <html>"},
 	} {
 		client, _, asked := stubborn(t, c.steps...)
-		if _, err := client.Ask(context.Background(), Query{}); err == nil || !strings.Contains(err.Error(), c.want) || *asked != c.asked {
-			t.Errorf("%s: got %v after %d requests; want %q after %d", name, err, *asked, c.want, c.asked)
+		if _, err := client.Ask(context.Background(), Query{}); err == nil || !strings.Contains(err.Error(), c.want) || int(asked.Load()) != c.asked {
+			t.Errorf("%s: got %v after %d requests; want %q after %d", name, err, asked.Load(), c.want, c.asked)
 		}
 	}
 }
@@ -112,7 +112,7 @@ func TestRefusedPrompt(t *testing.T) {
 	} {
 		client, _, asked := stubborn(t, status(400, "", body))
 		reply, err := client.Ask(context.Background(), Query{})
-		if err != nil || reply.Finish != FinishRefused || *asked != 1 {
+		if err != nil || reply.Finish != FinishRefused || asked.Load() != 1 {
 			t.Errorf("%s: got %+v, error %v", body, reply, err)
 		}
 	}
@@ -132,8 +132,8 @@ func TestWaitsEnd(t *testing.T) {
 	}
 	client, slept, asked := stubborn(t, slow, slow)
 	client.Limit = 20 * time.Millisecond
-	if _, err := client.Ask(context.Background(), Query{}); err != nil || *asked != 3 || len(*slept) != 2 {
-		t.Errorf("two answers that never come: got %v after %d requests; want a third to succeed", err, *asked)
+	if _, err := client.Ask(context.Background(), Query{}); err != nil || asked.Load() != 3 || len(*slept) != 2 {
+		t.Errorf("two answers that never come: got %v after %d requests; want a third to succeed", err, asked.Load())
 	}
 }
 

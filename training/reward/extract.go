@@ -166,7 +166,7 @@ func fromBoxes(text string, boxes []box) Extraction {
 	if !boxes[len(boxes)-1].closed {
 		return e
 	}
-	for n := len(boxes); n > 1 && emptyAnswer(boxes[n-1].inner) && separatorsOnly(text[boxes[n-2].end:boxes[n-1].start]); n-- {
+	for n := len(boxes); n > 1 && emptyAnswer(boxes[n-1].inner) && beside(text, boxes[n-2], boxes[n-1]); n-- {
 		boxes = boxes[:n-1]
 	}
 	last := len(boxes) - 1
@@ -174,7 +174,7 @@ func fromBoxes(text string, boxes []box) Extraction {
 		return e
 	}
 	first := last
-	for first > 0 && boxes[first-1].closed && !emptyAnswer(boxes[first-1].inner) && separatorsOnly(text[boxes[first-1].end:boxes[first].start]) {
+	for first > 0 && !emptyAnswer(boxes[first-1].inner) && beside(text, boxes[first-1], boxes[first]) {
 		first--
 	}
 	for _, b := range boxes[first:] {
@@ -182,6 +182,12 @@ func fromBoxes(text string, boxes []box) Extraction {
 	}
 	e.Text, e.Rule = e.Boxes[len(e.Boxes)-1], FromBox
 	return e
+}
+
+// beside says that two boxes follow each other with separators alone between them. One that is not closed reaches to the end of the
+// text, past those after it.
+func beside(text string, a, b box) bool {
+	return a.closed && separatorsOnly(text[a.end:b.start])
 }
 
 // emptyAnswer says that nothing but typography is there.
