@@ -2,122 +2,177 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"time"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
 
 	"astro/internal/device"
-	"astro/training/countdown"
-	"astro/training/recipe"
-
-	"github.com/schollz/progressbar/v3"
-	"github.com/spf13/cobra"
+	"astro/training/recipe/pipeline"
 )
 
 // recipeFlags are the flags of `astro recipe countdown`.
 type recipeFlags struct {
-	stage, out, work, backend string
-	tokens                    int
-	seed                      uint64
-	quick                     bool
-	problems, samples         int
+	stage, size, out, work, backend string
+	seed                            uint64
+	seeds                           int
+	mask, fromScratch, quick        bool
+	tokens, searchProblems, steps   int // 0 = as the size has it
+	problems, samples               int
 }
 
+// Where models and work are, unless flags say otherwise.
+const (
+	recipeModel = "models/astro-countdown"
+	maxSeeds    = 32
+)
+
 func newRecipeCommand() *cobra.Command {
-	root := &cobra.Command{Use: "recipe", Short: "Run a whole experiment: train, judge, write a model and its card"}
-	f := recipeFlags{stage: "base", out: "models/countdown-base", backend: device.Auto, tokens: recipe.CountdownBase().Tokens, seed: 1,
-		problems: 1000, samples: 4}
+	root := &cobra.Command{Use: "recipe", Short: "Run a whole experiment: learn, judge, print the table, write a model and its card"}
+	f := recipeFlags{size: pipeline.Small, backend: device.Auto, seed: 1, seeds: 1}
 	c := &cobra.Command{
 		Use:   "countdown",
-		Short: "Train a model of the numbers game from scratch",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return runRecipe(c.Context(), c.OutOrStdout(), f) },
+		Short: "Run ASTRO on the numbers game: base model, search, traces, supervised and reward learning in two arms, the table",
+		Long: "Run ASTRO on the numbers game, all stages or one of them: " + strings.Join(pipeline.Names(), ", ") + ".\n" +
+			"What a stage has made is kept in --work and is not made again; the same command goes on where it was stopped. At the end stands\n" +
+			"the table (table.txt, .md, .json and plots in --work), and the final model in --out.\n\n" +
+			"With --stage base and --out DIR a base model is trained from scratch, judged and written to DIR, and nothing else.",
+		Example: "  astro recipe countdown --size tiny\n  astro recipe countdown --seeds 3\n  astro recipe countdown --stage base --out models/countdown-base",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
 	}
-	flags := c.Flags()
-	flags.StringVar(&f.stage, "stage", f.stage, "base: pretraining on random play")
-	flags.StringVar(&f.out, "out", f.out, "folder of the model; one that is there is replaced")
-	flags.StringVar(&f.work, "work", f.work, "folder of checkpoints; a run that was stopped goes on from the newest (default: none are kept)")
-	flags.StringVar(&f.backend, "backend", f.backend, "auto, go, xla:cpu or xla:cuda")
-	flags.IntVar(&f.tokens, "tokens", f.tokens, "tokens of documents to train on")
-	flags.Uint64Var(&f.seed, "seed", f.seed, "of the weights, the documents and the evaluation")
-	flags.BoolVar(&f.quick, "quick", f.quick, "a run of a minute that only shows that everything works")
-	flags.IntVar(&f.problems, "eval-problems", f.problems, "test problems to judge the model by")
-	flags.IntVar(&f.samples, "eval-samples", f.samples, "answers to each")
+	f.addFlags(c)
 	root.AddCommand(c)
 	return root
 }
 
-// runRecipe trains the base model, judges it and writes it.
-func runRecipe(ctx context.Context, w io.Writer, f recipeFlags) error {
-	if f.stage != "base" {
-		return fmt.Errorf("stage %q: this version has the stage base", f.stage)
+func (f *recipeFlags) addFlags(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&f.stage, "stage", "", "run this stage alone (default: all)")
+	flags.StringVar(&f.size, "size", f.size, "tiny (shows that everything works), small (two cores) or large (a GPU)")
+	flags.StringVar(&f.out, "out", "", "folder of the final model; one that is there is replaced (default: "+recipeModel+")")
+	flags.StringVar(&f.work, "work", "", "folder of everything that stages make (default: in the user's cache)")
+	flags.StringVar(&f.backend, "backend", f.backend, "auto, go, xla:cpu or xla:cuda")
+	flags.Uint64Var(&f.seed, "seed", f.seed, "of search, traces, learning and sampling")
+	flags.IntVar(&f.seeds, "seeds", f.seeds, "run so many seeds, from --seed on, and print their mean too")
+	flags.BoolVar(&f.mask, "mask", false, "failed branches have no weight in the loss, and there are up to 3 of them")
+	flags.BoolVar(&f.fromScratch, "from-scratch", false, "train the base model, even if one of this shape is there")
+	flags.IntVar(&f.tokens, "tokens", 0, "tokens of documents to train the base model on (default: as the size has it)")
+	flags.IntVar(&f.searchProblems, "search-problems", 0, "problems to search (default: as the size has it)")
+	flags.IntVar(&f.steps, "steps", 0, "steps of reward learning of the astro arm; the other is given as many tokens (default: as the size has it)")
+	flags.IntVar(&f.problems, "eval-problems", 0, "test problems to judge models by (default: as the size has it)")
+	flags.IntVar(&f.samples, "eval-samples", 0, "answers to each (default: as the size has it)")
+	flags.BoolVar(&f.quick, "quick", false, "with --stage base --out: a run of a minute that only shows that everything works")
+}
+
+func (f recipeFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
+	if f.stage == string(pipeline.Base) && f.out != "" {
+		return f.trainBase(ctx, out)
 	}
 	if f.quick {
-		f.tokens, f.problems, f.samples = min(f.tokens, 500_000), min(f.problems, 64), 1
+		return errors.New("--quick is for --stage base --out DIR; --size tiny is the whole method in short")
 	}
-	r := recipe.CountdownBase().WithTokens(f.tokens)
-	r.Seed = f.seed
+	if f.seeds < 1 || f.seeds > maxSeeds {
+		return fmt.Errorf("%d seeds: want 1 to %d", f.seeds, maxSeeds)
+	}
+	c, err := f.config()
+	if err != nil {
+		return err
+	}
+	if err := f.choosePlaces(); err != nil {
+		return err
+	}
 	d, err := device.Open(device.Options{Backend: f.backend, CacheDir: device.DefaultCacheDir()})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "training %d parameters on %.1fM tokens with %s\n", r.Model.Params(), float64(r.Tokens)/1e6, d.Kind())
-	trained, err := r.Train(ctx, d, recipe.Work{Dir: f.work}, progressLine())
+	fmt.Fprintf(out, "size %s on %s, in %s\n", c.Size, d.Kind(), f.work)
+	var runs []*pipeline.Pipeline
+	for i := range f.seeds {
+		seed := f.seed + uint64(i)
+		p := &pipeline.Pipeline{Config: c.WithSeed(seed), Dir: filepath.Join(f.work, fmt.Sprintf("seed-%d", seed)), Device: d, Tell: newStageBars(seed, out, diagnostics).show}
+		if err := p.Run(ctx, pipeline.Stage(f.stage)); err != nil {
+			return fmt.Errorf("seed %d: %w", seed, err)
+		}
+		runs = append(runs, p)
+	}
+	if f.stage != "" && f.stage != string(pipeline.Evaluate) {
+		return nil
+	}
+	return f.finish(out, runs)
+}
+
+// config is the size with what flags change.
+func (f *recipeFlags) config() (pipeline.Config, error) {
+	c, err := pipeline.Sized(f.size)
 	if err != nil {
-		return err
+		return c, err
 	}
-	defer trained.Weights.Free()
-	fmt.Fprintf(w, "\ntrained %d steps, %.2fM tokens in %.0f s, loss %.4f\n", trained.Steps, float64(trained.Tokens)/1e6,
-		trained.Duration.Seconds(), trained.Loss)
-	report := recipe.Report{Recipe: r, Command: fmt.Sprintf("astro recipe countdown --stage base --tokens %d --seed %d", r.Tokens, r.Seed), Device: string(d.Kind()),
-		Steps: trained.Steps, Tokens: trained.Tokens, Loss: trained.Loss, Duration: trained.Duration}
-	problems := r.Domain.Sample(r.Domain.Split().Test, f.problems, countdown.NewRand(f.seed, 2))
-	sample, stop, err := recipe.EngineSample(d, trained.Weights)
+	if f.tokens > 0 {
+		c.Base = c.Base.WithTokens(f.tokens)
+	}
+	for _, set := range []struct {
+		to   *int
+		flag int
+	}{{&c.SearchProblems, f.searchProblems}, {&c.AstroRL.Steps, f.steps}, {&c.Eval.Problems, f.problems}, {&c.Eval.Samples, f.samples}} {
+		if set.flag < 0 {
+			return c, fmt.Errorf("a flag says %d: want a number above 0", set.flag)
+		}
+		if set.flag > 0 {
+			*set.to = set.flag
+		}
+	}
+	if f.mask {
+		c = c.WithMask()
+	}
+	if demo, err := demoModel(); err == nil && !f.fromScratch {
+		if dir := filepath.Join(filepath.Dir(demo), "countdown-base"); c.Shaped(dir) {
+			c.BaseModel = dir
+		}
+	}
+	return c, c.Validate()
+}
+
+// choosePlaces fills in the folders that flags left out. Runs of different kinds have folders of their own.
+func (f *recipeFlags) choosePlaces() error {
+	if f.out == "" {
+		f.out = recipeModel
+	}
+	if f.work != "" {
+		return nil
+	}
+	cache, err := os.UserCacheDir()
 	if err != nil {
-		return err
+		return fmt.Errorf("there is no folder for caches (%w): say --work DIR", err)
 	}
-	defer stop()
-	if report.Score, err = recipe.Evaluate(ctx, r.Domain, problems, f.samples, f.seed, sample); err != nil {
-		return err
+	name := "countdown-" + f.size
+	if f.mask {
+		name += "-mask"
 	}
-	printScore(w, report.Score)
-	if err := report.WriteModel(f.out, trained.Weights); err != nil {
-		return err
-	}
-	fmt.Fprintln(w, "wrote", f.out)
+	f.work = filepath.Join(cache, "astro", "runs", name)
 	return nil
 }
 
-// progressLine draws a bar with the loss and the rate.
-func progressLine() func(recipe.Progress) {
-	var bar *progressbar.ProgressBar
-	var drawn time.Duration
-	return func(p recipe.Progress) {
-		if bar == nil {
-			bar = progressbar.NewOptions(p.Steps, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetPredictTime(true),
-				progressbar.OptionShowCount(), progressbar.OptionFullWidth())
-		}
-		const interval = 200 * time.Millisecond
-		if p.Elapsed-drawn < interval && p.Step < p.Steps {
-			return
-		}
-		drawn = p.Elapsed
-		bar.Describe(fmt.Sprintf("loss %.4f  %.0f tok/s", p.Loss, p.PerSecond))
-		bar.Set(p.Step)
+// finish writes the table and the model of the first seed, and prints the table.
+func (f *recipeFlags) finish(out io.Writer, runs []*pipeline.Pipeline) error {
+	t, err := pipeline.NewTable(runs)
+	if err != nil {
+		return err
 	}
-}
-
-func printScore(w io.Writer, s recipe.Score) {
-	fmt.Fprintf(w, "%d test problems x %d samples at temperature 1: pass@1 %.2f +- %.2f %%, pass@%d %.2f %%\n", s.Problems, s.Samples,
-		100*s.Pass1, 100*s.Pass1SE, s.Samples, 100*s.PassN)
-	fmt.Fprintf(w, "legal steps %s; right verdicts %s (wrong values %s, the target %s)\n", s.LegalSteps, s.Verdicts(), s.VerdictsWrong, s.VerdictsRight)
-	fmt.Fprintf(w, "not whole %s; %.1f tokens per answer; reasons %v\n", s.Unfinished, s.MeanTokens, s.Reasons)
-	for _, g := range s.Gates() {
-		word := "passed"
-		if !g.Passed() {
-			word = "MISSED"
-		}
-		fmt.Fprintf(w, "gate %s: %.2f %% in [%.4g, %.4g]: %s\n", g.Name, 100*g.Value, 100*g.Low, 100*g.High, word)
+	if err := t.Write(f.work); err != nil {
+		return err
 	}
+	command := fmt.Sprintf("astro recipe countdown --size %s --seed %d", f.size, f.seed)
+	if f.mask {
+		command += " --mask"
+	}
+	if err := runs[0].Export(f.out, command); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n%swrote the table and its plots to %s, the model to %s\n", t.Text(), f.work, f.out)
+	return nil
 }

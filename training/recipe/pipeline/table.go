@@ -1,0 +1,120 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"astro/training/eval"
+)
+
+// Table is the result of a run: what every seed gave, and the seeds together.
+type Table struct {
+	Size   string      `json:"size"`
+	Seeds  []SeedTable `json:"seeds"`
+	Stages []SeedNotes `json:"stages"`
+	Mean   []MeanRow   `json:"mean"` // over seeds; empty where there is one
+	curves []seedCurves
+}
+
+// SeedNotes says what each stage of a seed gave.
+type SeedNotes struct {
+	Seed  uint64      `json:"seed"`
+	Notes []StageNote `json:"notes"`
+}
+
+// StageNote is the figures of a stage in words.
+type StageNote struct {
+	Stage   Stage   `json:"stage"`
+	Note    string  `json:"note"`
+	Seconds float64 `json:"seconds"` // in the process that finished it
+}
+
+// MeanRow is an arm over seeds; standard errors are over seeds.
+type MeanRow struct {
+	Arm      Stage         `json:"arm"`
+	Pass1    eval.Estimate `json:"pass1"`
+	PassN    eval.Estimate `json:"pass_n"`
+	Tokens   eval.Estimate `json:"tokens"`
+	Returns  eval.Estimate `json:"returns"`
+	Distinct eval.Estimate `json:"distinct"`
+}
+
+// seedCurves are the learning curves of a seed.
+type seedCurves struct {
+	seed          uint64
+	astro, direct rlFigures
+}
+
+// NewTable reads the results of runs whose evaluation is sealed.
+func NewTable(runs []*Pipeline) (*Table, error) {
+	if len(runs) == 0 {
+		return nil, errors.New("there are no runs to make a table of")
+	}
+	t := &Table{Size: runs[0].Config.Size}
+	for _, p := range runs {
+		if err := t.add(p); err != nil {
+			return nil, fmt.Errorf("make the table of seed %d: %w", p.Config.Seed, err)
+		}
+	}
+	if len(runs) > 1 {
+		for _, arm := range Models {
+			t.Mean = append(t.Mean, t.meanOf(arm))
+		}
+	}
+	return t, nil
+}
+
+func (t *Table) add(p *Pipeline) error {
+	var s SeedTable
+	c := seedCurves{seed: p.Config.Seed}
+	if err := errors.Join(p.figures(Evaluate, &s), p.figures(AstroRL, &c.astro), p.figures(DirectRL, &c.direct)); err != nil {
+		return err
+	}
+	notes := SeedNotes{Seed: p.Config.Seed}
+	for _, stage := range p.plan() {
+		seal, err := readSeal(p.folder(stage.name))
+		if err != nil {
+			return err
+		}
+		if seal != nil {
+			notes.Notes = append(notes.Notes, StageNote{seal.Stage, seal.Note, seal.Seconds})
+		}
+	}
+	t.Seeds, t.curves, t.Stages = append(t.Seeds, s), append(t.curves, c), append(t.Stages, notes)
+	return nil
+}
+
+func (t *Table) meanOf(arm Stage) MeanRow {
+	over := func(of func(Row) float64) eval.Estimate {
+		var values []float64
+		for i := range t.Seeds {
+			values = append(values, of(t.Seeds[i].Row(arm)))
+		}
+		return eval.Mean(values)
+	}
+	return MeanRow{arm, over(func(r Row) float64 { return r.Pass1.Mean }), over(func(r Row) float64 { return r.PassN }),
+		over(func(r Row) float64 { return r.Tokens }), over(func(r Row) float64 { return r.Returns }), over(func(r Row) float64 { return r.Distinct })}
+}
+
+// Names of the files of a table.
+const (
+	tableText     = "table.txt"
+	tableMarkdown = "table.md"
+	tableJSON     = "table.json"
+)
+
+// Write writes the table as text, Markdown and JSON, and its plots.
+func (t *Table) Write(dir string) error {
+	files := map[string]string{tableText: t.Text(), tableMarkdown: t.Markdown()}
+	for name, plot := range t.plots() {
+		files[name] = plot.SVG()
+	}
+	for _, name := range slices.Sorted(keys(files)) {
+		if err := writeWhole(filepath.Join(dir, name), []byte(files[name])); err != nil {
+			return fmt.Errorf("write the table: %w", err)
+		}
+	}
+	return writeJSON(filepath.Join(dir, tableJSON), t)
+}
