@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,9 @@ import (
 	"astro/training/recipe/pipeline"
 )
 
+// baseModel is where --stage base writes, and what the whole recipe starts from.
+const baseModel = "models/countdown-base"
+
 // recipeFlags are the flags of `astro recipe countdown`.
 type recipeFlags struct {
 	stage, size, out, work, backend string
@@ -23,6 +27,7 @@ type recipeFlags struct {
 	mask, fromScratch, quick        bool
 	tokens, searchProblems, steps   int // 0 = as the size has it
 	problems, samples               int
+	command                         string // as given, for the model card
 }
 
 // Where models and work are, unless flags say otherwise.
@@ -40,21 +45,35 @@ func newRecipeCommand() *cobra.Command {
 		Long: "Run ASTRO on the numbers game, all stages or one of them: " + strings.Join(pipeline.Names(), ", ") + ".\n" +
 			"What a stage has made is kept in --work and is not made again; the same command goes on where it was stopped. At the end stands\n" +
 			"the table (table.txt, .md, .json and plots in --work), and the final model in --out.\n\n" +
-			"With --stage base and --out DIR a base model is trained from scratch, judged and written to DIR, and nothing else.",
-		Example: "  astro recipe countdown --size tiny\n  astro recipe countdown --seeds 3\n  astro recipe countdown --stage base --out models/countdown-base",
+			"With --stage base a base model is trained from scratch, judged and written to --out (default: " + baseModel + "), and nothing else.",
+		Example: "  astro recipe countdown --size tiny\n  astro recipe countdown --seeds 3\n  astro recipe countdown --stage base",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			f.command = commandOf(c)
+			return f.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
+		},
 	}
 	f.addFlags(c)
 	root.AddCommand(c)
 	return root
 }
 
+// commandOf is the command as it would be given again: with the flags that decide what comes out, where they were given.
+func commandOf(c *cobra.Command) string {
+	command := c.CommandPath()
+	for _, name := range []string{"size", "seed", "seeds", "mask", "from-scratch", "tokens", "search-problems", "steps", "eval-problems", "eval-samples"} {
+		if c.Flags().Changed(name) {
+			command += fmt.Sprintf(" --%s=%s", name, c.Flag(name).Value)
+		}
+	}
+	return command
+}
+
 func (f *recipeFlags) addFlags(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.stage, "stage", "", "run this stage alone (default: all)")
 	flags.StringVar(&f.size, "size", f.size, "tiny (shows that everything works), small (two cores) or large (a GPU)")
-	flags.StringVar(&f.out, "out", "", "folder of the final model; one that is there is replaced (default: "+recipeModel+")")
+	flags.StringVar(&f.out, "out", "", "folder of the final model; one that is there is replaced (default: "+recipeModel+", with --stage base "+baseModel+")")
 	flags.StringVar(&f.work, "work", "", "folder of everything that stages make (default: in the user's cache)")
 	flags.StringVar(&f.backend, "backend", f.backend, "auto, go, xla:cpu or xla:cuda")
 	flags.Uint64Var(&f.seed, "seed", f.seed, "of search, traces, learning and sampling")
@@ -66,15 +85,16 @@ func (f *recipeFlags) addFlags(c *cobra.Command) {
 	flags.IntVar(&f.steps, "steps", 0, "steps of reward learning of the astro arm; the other is given as many tokens (default: as the size has it)")
 	flags.IntVar(&f.problems, "eval-problems", 0, "test problems to judge models by (default: as the size has it)")
 	flags.IntVar(&f.samples, "eval-samples", 0, "answers to each (default: as the size has it)")
-	flags.BoolVar(&f.quick, "quick", false, "with --stage base --out: a run of a minute that only shows that everything works")
+	flags.BoolVar(&f.quick, "quick", false, "with --stage base: a run of a minute that only shows that everything works")
 }
 
 func (f recipeFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
-	if f.stage == string(pipeline.Base) && f.out != "" {
+	if f.stage == string(pipeline.Base) {
+		f.out = cmp.Or(f.out, baseModel)
 		return f.trainBase(ctx, out)
 	}
 	if f.quick {
-		return errors.New("--quick is for --stage base --out DIR; --size tiny is the whole method in short")
+		return errors.New("--quick is for --stage base; --size tiny is the whole method in short")
 	}
 	if f.seeds < 1 || f.seeds > maxSeeds {
 		return fmt.Errorf("%d seeds: want 1 to %d", f.seeds, maxSeeds)
@@ -166,11 +186,7 @@ func (f *recipeFlags) finish(out io.Writer, runs []*pipeline.Pipeline) error {
 	if err := t.Write(f.work); err != nil {
 		return err
 	}
-	command := fmt.Sprintf("astro recipe countdown --size %s --seed %d", f.size, f.seed)
-	if f.mask {
-		command += " --mask"
-	}
-	if err := runs[0].Export(f.out, command); err != nil {
+	if err := runs[0].Export(f.out, f.command); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\n%swrote the table and its plots to %s, the model to %s\n", t.Text(), f.work, f.out)
