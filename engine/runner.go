@@ -65,6 +65,9 @@ func NewDeviceRunner(d *device.Device, first *model.Policy, c RunnerConfig) (*De
 		r.forward.weights = append(r.forward.weights, w.Shape())
 	}
 	r.draws = newDraws(d, cfg.Vocab)
+	if c.Background {
+		r.draws.sampler.CompileInBackground()
+	}
 	r.buckets = newBuckets(c.Background, r.compile)
 	r.cos, r.sin = llama.RopeTables(cfg, c.MaxContextTokens)
 	if err := r.prepare(first); err != nil {

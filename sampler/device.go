@@ -16,15 +16,23 @@ import (
 // Device draws and scores from logits that are on a device. On the go backend, whose memory is the host's, it reads them in place
 // with Host; on XLA it runs programs there, and only tokens and log-probabilities come back. It is safe for concurrent use.
 type Device struct {
-	programs *programs
-	onHost   bool
-	busy     atomic.Int64 // nanoseconds
+	programs   *programs
+	onHost     bool
+	background bool         // see CompileInBackground
+	busy       atomic.Int64 // nanoseconds
 }
 
 // NewDevice makes the sampler for logits of vocab columns on d. Programs are compiled when they are first needed.
 func NewDevice(d *device.Device, vocab int) *Device {
 	return &Device{programs: &programs{device: d, vocab: vocab, made: map[form]*making{}}, onHost: d.Kind() == device.Go}
 }
+
+// CompileInBackground makes Draw and Score use Host on a copy of the logits as long as the program that they want is not there,
+// so that nobody waits for a compiler. It is called before the first of them.
+func (s *Device) CompileInBackground() { s.background = true }
+
+// hereFor says whether a form's work is done on the host.
+func (s *Device) hereFor(f form) bool { return s.onHost || s.background && !s.programs.ready(f) }
 
 // Busy is the time spent so far in programs of this sampler or, on the go backend, in Host: what is left of a caller's time is
 // not sampling.
@@ -53,19 +61,21 @@ func (s *Device) draw(logits *tensors.Tensor, rows []*Row) (choices []Choice, er
 			return nil, nil, fmt.Errorf("a row wants %d alternatives; want 0 to %d", r.TopN, MaxTopLogprobs)
 		}
 	}
-	if s.onHost {
-		defer s.since(time.Now())
-		err = tensors.ConstFlatData(logits, func(flat []float32) {
-			choices, errs = HostBatch(flat[:len(rows)*s.programs.vocab], rows)
-		})
-		return choices, errs, err
+	if !s.onHost {
+		jobs := jobsOf(rows, s.programs.vocab)
+		if v := variantOf(jobs, logits.Shape().Dim(0), s.programs.vocab); !s.hereFor(v) {
+			return s.drawThere(logits, jobs, v)
+		}
 	}
-	return s.drawThere(logits, jobsOf(rows, s.programs.vocab))
+	defer s.since(time.Now())
+	err = tensors.ConstFlatData(logits, func(flat []float32) {
+		choices, errs = HostBatch(flat[:len(rows)*s.programs.vocab], rows)
+	})
+	return choices, errs, err
 }
 
 // drawThere runs the device's program, and Host for the rows that it cannot take.
-func (s *Device) drawThere(logits *tensors.Tensor, jobs []job) ([]Choice, []error, error) {
-	v := variantOf(jobs, logits.Shape().Dim(0), s.programs.vocab)
+func (s *Device) drawThere(logits *tensors.Tensor, jobs []job, v variant) ([]Choice, []error, error) {
 	lines, err := s.run(v, logits, v.pack(jobs, s.programs.vocab), v.parameterWidth())
 	if err != nil {
 		return nil, nil, err
@@ -97,7 +107,7 @@ func (s *Device) Score(logits *tensors.Tensor, targets []int32, topN int) ([]Tok
 	err := s.checkTargets(logits, targets, topN)
 	switch {
 	case err != nil:
-	case s.onHost:
+	case s.hereFor(scoring{logits.Shape().Dim(0), topN > 0}):
 		err = tensors.ConstFlatData(logits, func(flat []float32) {
 			onAllCores(len(targets), func(_ *scratch, i int) {
 				if target := targets[i]; target >= 0 {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"astro/internal/device"
 
@@ -258,6 +260,42 @@ func TestWarmBesideDraw(t *testing.T) {
 		}
 		all.Wait()
 		checkProgramsOnce(t, d, s)
+	})
+}
+
+// In the background mode a draw does not wait for its program: it has the host's choice at once, and the program's later.
+func TestDrawBeforeItsProgram(t *testing.T) {
+	onEach(t, func(t *testing.T, d *device.Device) {
+		const vocab, n = 37, 2
+		s := NewDevice(d, vocab)
+		defer s.Close()
+		s.CompileInBackground()
+		flat := gridLogits(rand.New(rand.NewPCG(2, 2)), n*vocab)
+		nucleus := Default()
+		nucleus.TopP = .7
+		rows := []*Row{{Params: nucleus}, {Params: Default()}}
+		want, _ := HostBatch(flat, rows)
+		there := func() bool {
+			return slices.ContainsFunc(d.Programs(), func(p device.ProgramInfo) bool { return strings.HasPrefix(p.Name, "sample_") })
+		}
+		for round, waited := 0, 0; round < 2; { // before the program is there, and after
+			logits := tensors.FromFlatDataAndDimensions(flat, n, vocab)
+			choices, errs, err := s.Draw(logits, rows)
+			if err != nil || errs[0] != nil || choices[0].Token != want[0].Token || choices[1].Token != want[1].Token {
+				t.Fatalf("round %d: choices %v, errors %v, %v; want %v", round, choices, errs, err, want)
+			}
+			scores, _, _, err := s.Score(logits, []int32{3, -1}, 0)
+			if direct, _, _ := ScoreHost(flat[:vocab], 3, 0); err != nil || math.Abs(float64(scores[0].Logprob-direct.Logprob)) > 1e-5 {
+				t.Fatalf("round %d: score %v, %v; want %v", round, scores, err, direct)
+			}
+			logits.FinalizeAll()
+			if d.Kind() == device.Go || there() {
+				round++
+			} else if time.Sleep(10 * time.Millisecond); waited > 6000 {
+				t.Fatal("the program never came")
+			}
+			waited++
+		}
 	})
 }
 

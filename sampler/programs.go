@@ -36,10 +36,33 @@ func (p *programs) get(f form) (*device.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !mine {
-		<-m.done
-		return m.program, m.err
+	if mine {
+		p.compile(f, m)
 	}
+	<-m.done
+	return m.program, m.err
+}
+
+// ready says whether a form's program is there. If it is not, a goroutine compiles it.
+func (p *programs) ready(f form) bool {
+	m, mine, err := p.claim(f)
+	if err != nil {
+		return true // get says why
+	}
+	if mine {
+		go p.compile(f, m)
+		return false
+	}
+	select {
+	case <-m.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// compile fills in an entry that was claimed.
+func (p *programs) compile(f form, m *making) {
 	m.program, m.err = p.device.Compile(f.spec(p.vocab))
 	close(m.done)
 	if m.err != nil {
@@ -47,7 +70,6 @@ func (p *programs) get(f form) (*device.Program, error) {
 		defer p.mu.Unlock()
 		delete(p.made, f)
 	}
-	return m.program, m.err
 }
 
 // claim finds a form's entry; mine says that it is new, and the caller must compile.
