@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -43,24 +42,14 @@ func freeMemory(kind device.Kind) (int64, error) {
 	if kind == device.XLACUDA {
 		return freeGPUMemory()
 	}
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0, fmt.Errorf("how much memory is free is not known here (%w): say so with --memory-bytes", err)
-	}
-	return parseMeminfo(string(text))
+	return availableMemory(device.Describe())
 }
 
-// parseMeminfo reads MemAvailable of /proc/meminfo, in bytes.
-func parseMeminfo(text string) (int64, error) {
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			if err == nil {
-				return kib << 10, nil
-			}
-		}
+func availableMemory(m device.Machine) (int64, error) {
+	if m.AvailableBytes == 0 {
+		return 0, errors.New("this machine does not say how much memory is available: say so with --memory-bytes")
 	}
-	return 0, errors.New("/proc/meminfo does not say how much memory is available: say so with --memory-bytes")
+	return m.AvailableBytes, nil
 }
 
 // xlaShare is the part of a GPU's memory that XLA takes for its own allocator by default.

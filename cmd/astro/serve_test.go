@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"astro/internal/device"
 )
 
 func TestAnnounce(t *testing.T) {
@@ -23,12 +25,12 @@ func TestSplitKeys(t *testing.T) {
 	}
 }
 
-func TestParseMeminfo(t *testing.T) {
-	got, err := parseMeminfo("MemTotal:  100 kB\nMemAvailable:   7 kB\n")
+func TestAvailableMemory(t *testing.T) {
+	got, err := availableMemory(device.Machine{AvailableBytes: 7 << 10})
 	if err != nil || got != 7<<10 {
 		t.Errorf("got %d, %v; want 7 KiB", got, err)
 	}
-	if _, err := parseMeminfo("MemTotal: 100 kB\n"); err == nil {
-		t.Error("want an error where MemAvailable is missing")
+	if _, err := availableMemory(device.Machine{TotalBytes: 100 << 10}); err == nil {
+		t.Error("want an error where the machine does not say what is available")
 	}
 }

@@ -236,3 +236,12 @@ func TestConcurrentCompileAndRun(t *testing.T) {
 		all.Wait()
 	})
 }
+
+func TestParseMeminfo(t *testing.T) {
+	if total, available := parseMeminfo("MemTotal:  100 kB\nMemAvailable:   7 kB\n"); total != 100<<10 || available != 7<<10 {
+		t.Errorf("got %d and %d; want 100 and 7 KiB", total, available)
+	}
+	if _, available := parseMeminfo("MemTotal: 100 kB\n"); available != 0 {
+		t.Errorf("got %d; want 0 where MemAvailable is missing", available)
+	}
+}

@@ -53,11 +53,16 @@ func (h host) simdFeatures() (found []string) {
 
 // memoryBytes is the machine's memory and what is free of it now; zeros where it is not known.
 func memoryBytes() (total, available int64) {
-	data, err := os.ReadFile("/proc/meminfo")
+	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return 0, 0
 	}
-	for line := range strings.Lines(string(data)) {
+	return parseMeminfo(string(text))
+}
+
+// parseMeminfo reads the text of /proc/meminfo; 0 for a line that is missing.
+func parseMeminfo(text string) (total, available int64) {
+	for line := range strings.Lines(text) {
 		key, value, _ := strings.Cut(line, ":")
 		kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 		switch key {
