@@ -231,12 +231,6 @@ func (j *Judge) Compare(a, b precise.Number) (int, error) {
 	return m.Compare(a, b)
 }
 
-// Constant says that n has no variables and a value.
-func (j *Judge) Constant(n *latex.Node) bool {
-	_, err := j.Value(n)
-	return err == nil
-}
-
 // Undefined says that n has no variables and no value: a division by zero.
 func (j *Judge) Undefined(n *latex.Node) bool {
 	_, err := j.Value(n)
