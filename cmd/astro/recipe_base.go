@@ -10,7 +10,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"astro/internal/device"
-	"astro/training/countdown"
+	"astro/training/random"
 	"astro/training/recipe"
 	"astro/training/recipe/pipeline"
 )
@@ -55,7 +55,7 @@ func (f recipeFlags) trainBase(ctx context.Context, w io.Writer) error {
 		trained.Duration.Seconds(), trained.Loss)
 	report := recipe.Report{Recipe: r, Command: fmt.Sprintf("astro recipe countdown --stage base --tokens %d --seed %d", r.Tokens, r.Seed), Device: string(d.Kind()),
 		Steps: trained.Steps, Tokens: trained.Tokens, Loss: trained.Loss, Duration: trained.Duration}
-	problems := r.Domain.Sample(r.Domain.Split().Test, f.problems, countdown.NewRand(f.seed, 2))
+	problems := r.Domain.Sample(r.Domain.Split().Test, f.problems, random.New(f.seed, 2))
 	sample, stop, err := recipe.EngineSample(d, trained.Weights)
 	if err != nil {
 		return err

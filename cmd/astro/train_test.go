@@ -16,6 +16,7 @@ import (
 	"astro/internal/device"
 	"astro/model"
 	"astro/training/countdown"
+	"astro/training/random"
 )
 
 // train runs `astro train` with arguments and returns what it prints.
@@ -69,7 +70,7 @@ func writeLines(t *testing.T, name string, lines ...any) string {
 func TestTrainSFT(t *testing.T) {
 	d := countdown.CD4
 	var lines []any
-	for _, p := range d.Sample(d.Split().Train, 40, countdown.NewRand(1, 0)) {
+	for _, p := range d.Sample(d.Split().Train, 40, random.New(1, 0)) {
 		prompt := countdown.Prompt(p)
 		lines = append(lines, map[string]any{"tokens": append(prompt, countdown.ButWait, countdown.NotSure, countdown.EOS), "prompt_tokens": len(prompt)})
 	}
@@ -99,7 +100,7 @@ func TestTrainSFT(t *testing.T) {
 func TestTrainGRPO(t *testing.T) {
 	d := countdown.CD4
 	lines := []any{map[string]any{"problem": "1 2 3 4 5 6 -> 7"}}
-	for _, p := range d.Sample(d.Split().Train, 12, countdown.NewRand(1, 0)) {
+	for _, p := range d.Sample(d.Split().Train, 12, random.New(1, 0)) {
 		lines = append(lines, map[string]any{"id": p.String(), "problem": p.String()})
 	}
 	file, dir := writeLines(t, "problems.jsonl", lines...), t.TempDir()

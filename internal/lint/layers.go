@@ -41,7 +41,7 @@ var inside = map[string][][]string{
 		{"model/llama"},
 	},
 	"training": {
-		{"training/reward", "training/eval"},
+		{"training/reward", "training/eval", "training/random"},
 		{"training/checkpoint", "training/tree"},
 		{"training/search", "training/linearize", "training/trainer", "training/countdown"},
 		{"training/sft", "training/grpo"},

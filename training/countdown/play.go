@@ -3,6 +3,8 @@ package countdown
 import (
 	"cmp"
 	"slices"
+
+	"astro/training/random"
 )
 
 // Move combines A and B of a state into C = A Op B. A >= B.
@@ -109,7 +111,7 @@ func (d Domain) RandomSuccess(state []int, target int) float64 {
 }
 
 // randomGame plays uniformly random legal moves to the end; nil at a dead end.
-func (d Domain) randomGame(numbers []int, rng *Rand) []Move {
+func (d Domain) randomGame(numbers []int, rng *random.Rand) []Move {
 	game := make([]Move, 0, len(numbers)-1)
 	for state := numbers; len(state) > 1; {
 		moves := d.Moves(state)

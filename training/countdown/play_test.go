@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"astro/training/random"
 	"astro/training/reward"
 )
 
@@ -118,7 +119,7 @@ func TestRandomSuccess(t *testing.T) {
 			t.Errorf("target %d: got %g; want %g", target, got, p)
 		}
 	}
-	problems, sum := CD4.Sample(CD4.Split().Test, 100, NewRand(1, 0)), 0.0
+	problems, sum := CD4.Sample(CD4.Split().Test, 100, random.New(1, 0)), 0.0
 	for _, p := range problems {
 		sum += CD4.RandomSuccess(p.Numbers, p.Target)
 	}

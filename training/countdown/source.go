@@ -3,6 +3,8 @@ package countdown
 import (
 	"fmt"
 	"slices"
+
+	"astro/training/random"
 )
 
 // Mix says what a base model reads.
@@ -40,7 +42,7 @@ type Source struct {
 	mix     Mix
 	sets    [][]int // multisets with at least one target
 	targets [][]int // of sets[i]
-	rng     *Rand
+	rng     *random.Rand
 	tokens  float64 // drawn so far
 	notes   float64 // of them in notes
 }
@@ -50,7 +52,7 @@ func NewSource(d Domain, mix Mix, multisets [][]int, seed uint64) (*Source, erro
 	if err := mix.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Source{domain: d, mix: mix, rng: NewRand(seed, 1)}
+	s := &Source{domain: d, mix: mix, rng: random.New(seed, 1)}
 	for _, m := range multisets {
 		if t := d.Targets(m); len(t) > 0 {
 			s.sets, s.targets = append(s.sets, m), append(s.targets, t)

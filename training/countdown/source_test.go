@@ -5,6 +5,8 @@ import (
 	"hash/fnv"
 	"slices"
 	"testing"
+
+	"astro/training/random"
 )
 
 var testMix = Mix{Hindsight: .8, Depths: [3]float64{.6, .25, .15}, Notes: .12}
@@ -126,7 +128,7 @@ func TestNotesRestateTruly(t *testing.T) {
 // Sample draws different problems and reorders their numbers; the same stream draws the same ones.
 func TestSample(t *testing.T) {
 	sets := CD4.Split().Val
-	a, b := CD4.Sample(sets, 50, NewRand(1, 9)), CD4.Sample(sets, 50, NewRand(1, 9))
+	a, b := CD4.Sample(sets, 50, random.New(1, 9)), CD4.Sample(sets, 50, random.New(1, 9))
 	seen := map[string]bool{}
 	for i := range a {
 		if a[i].String() != b[i].String() {
@@ -134,27 +136,7 @@ func TestSample(t *testing.T) {
 		}
 		seen[a[i].String()] = true
 	}
-	if len(seen) != 50 || len(CD4.Sample(sets, 1<<20, NewRand(1, 9))) != len(CD4.Problems(sets)) {
+	if len(seen) != 50 || len(CD4.Sample(sets, 1<<20, random.New(1, 9))) != len(CD4.Problems(sets)) {
 		t.Errorf("got %d different problems", len(seen))
-	}
-}
-
-// The generator's stream is fixed by (seed, stream, count); these values must never change.
-func TestRand(t *testing.T) {
-	r := NewRand(1, 2)
-	got := []uint64{r.Uint64(), r.Uint64(), r.Uint64()}
-	if want := []uint64{0x1ea360835d242d1, 0x9a645d0857fc6ff1, 0xae7f50379d6161d3}; !slices.Equal(got, want) {
-		t.Errorf("got %#x; want %#x", got, want)
-	}
-	counts := make([]int, 7)
-	for range 70000 {
-		counts[r.Intn(7)]++
-	}
-	chi2 := 0.0
-	for _, n := range counts {
-		chi2 += float64((n-10000)*(n-10000)) / 10000
-	}
-	if chi2 > 22.5 { // 6 degrees of freedom, p = .001
-		t.Errorf("chi-square %.1f of %v", chi2, counts)
 	}
 }

@@ -1,5 +1,7 @@
 package countdown
 
+import "astro/training/random"
+
 // Split is the domain's multisets in three parts, 80/10/10. No multiset is in two parts, so that no reordering of a training
 // problem is ever tested.
 type Split struct {
@@ -17,7 +19,7 @@ func (d Domain) Split() Split {
 		order[i] = i
 	}
 	shuffled := make([][]int, len(all))
-	for i, j := range NewRand(splitSeed, 0).Shuffled(order) {
+	for i, j := range random.New(splitSeed, 0).Shuffled(order) {
 		shuffled[i] = all[j]
 	}
 	a, b := len(all)*8/10, len(all)*9/10
@@ -58,7 +60,7 @@ func (d Domain) Problems(multisets [][]int) []Problem {
 
 // Sample draws n different problems of the multisets and puts the numbers of each in random order; all of them if there are
 // fewer.
-func (d Domain) Sample(multisets [][]int, n int, rng *Rand) []Problem {
+func (d Domain) Sample(multisets [][]int, n int, rng *random.Rand) []Problem {
 	all := d.Problems(multisets)
 	n = min(n, len(all))
 	for i := range n {

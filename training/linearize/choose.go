@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"astro/training/random"
 	"astro/training/tree"
 )
 
@@ -81,14 +82,14 @@ func passes(ctx context.Context, f Filter, t *tree.Tree, terminal int, r *Report
 }
 
 // draw picks up to k wrong terminals with pairwise different answers, none that of the right one.
-func (c *terminals) draw(right, k int, local float64, draw *stream) []int {
+func (c *terminals) draw(right, k int, local float64, draw *random.Rand) []int {
 	pool := slices.Clone(c.wrong)
-	draw.shuffle(pool)
+	draw.Shuffle(pool)
 	answers := map[string]bool{c.tree.Nodes[right].Answer: true}
 	begun := map[int]bool{c.first[right]: true} // first steps of what is chosen: sharing one makes the return between them local
 	var chosen []int
 	for len(chosen) < k {
-		want := local >= 0 && draw.chance(local)
+		want := local >= 0 && draw.Chance(local)
 		usable := func(i int) bool { return !answers[c.tree.Nodes[i].Answer] }
 		at := slices.IndexFunc(pool, func(i int) bool { return usable(i) && (local < 0 || begun[c.first[i]] == want) })
 		if at < 0 {

@@ -11,26 +11,27 @@ import (
 	"strings"
 	"testing"
 
+	"astro/training/random"
 	"astro/training/tree"
 )
 
 // randomTree grows a Tree of any shape; about a third have no right terminal or no wrong one.
 func randomTree(seed uint64) *tree.Tree {
-	draw := newStream(seed, "a random tree")
+	draw := random.Named(seed, "a random tree")
 	t := &tree.Tree{ID: fmt.Sprint("t", seed), Problem: "p", Nodes: []tree.Node{{Parent: -1}}, Prompt: []int32{1, 2}}
-	rightShare, ends := []float64{0, .2, .5, 1}[draw.intn(4)], []float64{.2, .4, .7}[draw.intn(3)]
-	for range 1 + draw.intn(60) {
-		parent := draw.intn(len(t.Nodes))
+	rightShare, ends := []float64{0, .2, .5, 1}[draw.Intn(4)], []float64{.2, .4, .7}[draw.Intn(3)]
+	for range 1 + draw.Intn(60) {
+		parent := draw.Intn(len(t.Nodes))
 		if t.Nodes[parent].Terminal {
 			continue
 		}
 		i := len(t.Nodes)
-		n := tree.Node{Parent: parent, Tokens: []int32{int32(100 + i)}, Text: fmt.Sprintf("Step %d.", i), Q: float64(draw.intn(11)) / 10}
-		if draw.chance(ends) {
-			n.Terminal, n.Correct = true, draw.chance(rightShare)
+		n := tree.Node{Parent: parent, Tokens: []int32{int32(100 + i)}, Text: fmt.Sprintf("Step %d.", i), Q: float64(draw.Intn(11)) / 10}
+		if draw.Chance(ends) {
+			n.Terminal, n.Correct = true, draw.Chance(rightShare)
 			n.Answer = "42"
 			if !n.Correct {
-				n.Answer = []string{"", "7", "8", "9", "10", "11"}[draw.intn(6)]
+				n.Answer = []string{"", "7", "8", "9", "10", "11"}[draw.Intn(6)]
 			}
 			n.Text = fmt.Sprintf("Step %d: the answer is \\boxed{%s}.", i, n.Answer)
 		}
@@ -355,13 +356,5 @@ func TestCountReturns(t *testing.T) {
 	}
 	if n := CountReflections(Reflect + LooksOK + "\n" + strings.ToUpper(Reflect)); n != 2 {
 		t.Errorf("got %d reflections", n)
-	}
-}
-
-// The generator's stream is fixed; these values must never change.
-func TestStream(t *testing.T) {
-	s := newStream(1, "a", 2, 3)
-	if got, want := []uint64{s.uint64(), s.uint64()}, []uint64{0x82e06336e9525f68, 0x133542cdf3dcee06}; !slices.Equal(got, want) {
-		t.Errorf("got %#x; want %#x", got, want)
 	}
 }

@@ -3,6 +3,7 @@ package linearize
 import (
 	"fmt"
 
+	"astro/training/random"
 	"astro/training/tree"
 )
 
@@ -59,7 +60,7 @@ func (p *Plan) Nodes() []int {
 // walk merges the paths to some wrong terminals and the path to a right one, which comes last. Branches are taken depth first, so
 // that every return leads to an ancestor of the step before it: merging in any order, as the paper's text allows, would sometimes
 // lead to a step that the live path does not hold. Among the orders that are left one is drawn.
-func walk(t *tree.Tree, wrong []int, right int, draw *stream) []Move {
+func walk(t *tree.Tree, wrong []int, right int, draw *random.Rand) []Move {
 	w := &walker{tree: t, draw: draw, children: map[int][]int{}, taken: map[int]bool{}, last: map[int]bool{}}
 	for _, terminal := range wrong {
 		w.add(terminal, false)
@@ -72,7 +73,7 @@ func walk(t *tree.Tree, wrong []int, right int, draw *stream) []Move {
 // walker is a walk in the making.
 type walker struct {
 	tree     *tree.Tree
-	draw     *stream
+	draw     *random.Rand
 	children map[int][]int // those of the chosen paths
 	taken    map[int]bool  // nodes on them
 	last     map[int]bool  // nodes on the path to the right terminal
@@ -93,7 +94,7 @@ func (w *walker) add(terminal int, right bool) {
 // visit walks through what is below a node that lies depth steps below the root.
 func (w *walker) visit(node, depth int) {
 	order := w.children[node]
-	w.draw.shuffle(order)
+	w.draw.Shuffle(order)
 	for i, child := range order {
 		if w.last[child] {
 			order[i], order[len(order)-1] = order[len(order)-1], order[i]

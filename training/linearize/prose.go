@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"astro/training/random"
 	"astro/training/reward"
 	"astro/training/tree"
 )
@@ -129,7 +130,7 @@ func (w *proseWriter) back(ctx context.Context, move int, said map[int]string) (
 func (w *proseWriter) ask(ctx context.Context, move, kind int, prompt string, check func(string) (string, error)) (string, error) {
 	var why error
 	for try := range max(1, w.Tries) {
-		seed := newStream(w.plan.Seed, w.plan.ID, uint64(move), uint64(kind), uint64(try)).uint64()
+		seed := random.Named(w.plan.Seed, w.plan.ID, uint64(move), uint64(kind), uint64(try)).Uint64()
 		reply, err := w.Model.Complete(ctx, Request{prompt, w.Temperature, seed, w.MaxTokens})
 		if err != nil {
 			return "", fmt.Errorf("move %d: %w", move, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"astro/training/random"
 	"astro/training/tree"
 )
 
@@ -91,7 +92,7 @@ func SelfEvaluation(model Completer, judgements int, seed uint64) Filter {
 		}
 		ask := prompt("evaluate", t.Problem, strings.Join(steps, "\n\n"), "")
 		for i := range judgements {
-			r := Request{ask, 1, newStream(seed, t.ID, uint64(terminal), uint64(i)).uint64(), 1024}
+			r := Request{ask, 1, random.Named(seed, t.ID, uint64(terminal), uint64(i)).Uint64(), 1024}
 			reply, err := model.Complete(ctx, r)
 			if err != nil {
 				return false, fmt.Errorf("self-evaluation: %w", err)

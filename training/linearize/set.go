@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"astro/training/random"
 	"astro/training/tree"
 )
 
@@ -90,11 +91,11 @@ type pairWriter struct {
 // comes again.
 func (w *pairWriter) epoch(ctx context.Context, epoch int) error {
 	plans := w.options.searchPlans(w.terminals, epoch, w.report)
-	draw := newStream(w.options.Seed, w.terminals.tree.ID, uint64(epoch), 2)
+	draw := random.Named(w.options.Seed, w.terminals.tree.ID, uint64(epoch), 2)
 	right := slices.Clone(w.terminals.right)
-	draw.shuffle(right)
+	draw.Shuffle(right)
 	for i := range plans {
-		direct := Plan{Arm: Direct, Epoch: epoch, Seed: draw.uint64(), Moves: walk(w.terminals.tree, nil, right[i%len(right)], draw)}
+		direct := Plan{Arm: Direct, Epoch: epoch, Seed: draw.Uint64(), Moves: walk(w.terminals.tree, nil, right[i%len(right)], draw)}
 		direct.name(w.terminals.tree, i)
 		w.options.praise(w.terminals.tree, &direct, draw)
 		a, okA, err := w.write(ctx, &plans[i])
@@ -143,8 +144,8 @@ func (w *pairWriter) write(ctx context.Context, p *Plan) (trace Trace, ok bool, 
 
 // searchPlans draws the search traces of one epoch, all different.
 func (o *Options) searchPlans(c *terminals, epoch int, r *Report) []Plan {
-	draw := newStream(o.Seed, c.tree.ID, uint64(epoch), 1)
-	turn, seen := draw.intn(len(o.K)), map[string]bool{}
+	draw := random.Named(o.Seed, c.tree.ID, uint64(epoch), 1)
+	turn, seen := draw.Intn(len(o.K)), map[string]bool{}
 	var plans []Plan
 	for i := range o.PerTree {
 		p, fewer, ok := o.newPlan(c, o.K[(turn+i)%len(o.K)], seen, draw)
@@ -155,7 +156,7 @@ func (o *Options) searchPlans(c *terminals, epoch int, r *Report) []Plan {
 		if fewer {
 			r.note(FewerWrong)
 		}
-		p.Epoch, p.Seed = epoch, draw.uint64()
+		p.Epoch, p.Seed = epoch, draw.Uint64()
 		p.name(c.tree, len(plans))
 		o.praise(c.tree, &p, draw)
 		plans = append(plans, p)
@@ -165,9 +166,9 @@ func (o *Options) searchPlans(c *terminals, epoch int, r *Report) []Plan {
 
 // newPlan draws until there is a walk that was not seen. fewer says that the Tree has not k different wrong answers; a walk that
 // should fail first and cannot is none.
-func (o *Options) newPlan(c *terminals, k int, seen map[string]bool, draw *stream) (p Plan, fewer, ok bool) {
+func (o *Options) newPlan(c *terminals, k int, seen map[string]bool, draw *random.Rand) (p Plan, fewer, ok bool) {
 	for range maxDraws {
-		right := c.right[draw.intn(len(c.right))]
+		right := c.right[draw.Intn(len(c.right))]
 		wrong := c.draw(right, k, o.Local, draw)
 		p = Plan{Arm: Search, K: len(wrong), Moves: walk(c.tree, wrong, right, draw)}
 		key := fmt.Sprint(p.Nodes())
@@ -184,13 +185,13 @@ func (p *Plan) name(t *tree.Tree, index int) {
 }
 
 // praise marks some good steps on the way to the answer.
-func (o *Options) praise(t *tree.Tree, p *Plan, draw *stream) {
+func (o *Options) praise(t *tree.Tree, p *Plan, draw *random.Rand) {
 	for i := range p.Moves {
 		m := &p.Moves[i]
 		n := &t.Nodes[m.Node]
 		next := i+1 < len(p.Moves) && p.Moves[i+1].Back == Advance
 		if o.HighQ > 0 && !m.Failed && !n.Terminal && next && n.Q >= o.HighQ {
-			m.Good = draw.chance(o.HighShare)
+			m.Good = draw.Chance(o.HighShare)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	"astro/internal/device"
 	"astro/model"
-	"astro/training/countdown"
+	"astro/training/random"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -81,7 +81,7 @@ func TestWriteModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	problems := b.Domain.Sample(b.Domain.Split().Test, 4, countdown.NewRand(1, 0))
+	problems := b.Domain.Sample(b.Domain.Split().Test, 4, random.New(1, 0))
 	score, err := Evaluate(context.Background(), b.Domain, problems, 2, 1, play(t, b.Domain, problems, func(int) int { return 1 }))
 	if err != nil {
 		t.Fatal(err)

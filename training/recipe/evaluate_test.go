@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"astro/training/countdown"
+	"astro/training/random"
 	"astro/training/reward"
 )
 
@@ -47,7 +48,7 @@ func oneOfEach(d countdown.Domain, p countdown.Problem) (right, wrong []int32) {
 // of ten problems.
 func TestEvaluate(t *testing.T) {
 	d := countdown.CD4
-	problems := d.Sample(d.Split().Test, 10, countdown.NewRand(1, 0))
+	problems := d.Sample(d.Split().Test, 10, random.New(1, 0))
 	s, err := Evaluate(context.Background(), d, problems, 4, 1, play(t, d, problems, func(i int) int {
 		if i < 5 {
 			return 2

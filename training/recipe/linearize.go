@@ -9,6 +9,7 @@ import (
 
 	"astro/training/countdown"
 	"astro/training/linearize"
+	"astro/training/random"
 	"astro/training/reward"
 	"astro/training/tree"
 )
@@ -77,7 +78,7 @@ func countdownPhrases(d countdown.Domain) linearize.Language {
 			return linearize.Phrases{}, err
 		}
 		const stream = 11 // of this use of the seed
-		p.Numbers = countdown.NewRand(seed, stream).Shuffled(p.Numbers)
+		p.Numbers = random.New(seed, stream).Shuffled(p.Numbers)
 		g := gameWriter{domain: d, problem: p, tree: t}
 		return linearize.Phrases{Prompt: countdown.Prompt(p), Reflect: []int32{countdown.ButWait}, Good: []int32{countdown.LooksOK},
 			Bad: []int32{countdown.NotSure}, End: []int32{countdown.EOS}, Step: g.step, Return: g.goBack, Answer: g.answer, Text: words}, nil

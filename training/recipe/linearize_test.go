@@ -10,6 +10,7 @@ import (
 
 	"astro/training/countdown"
 	"astro/training/linearize"
+	"astro/training/random"
 	"astro/training/reward"
 	"astro/training/tree"
 )
@@ -17,7 +18,7 @@ import (
 // randomGameTree plays random legal games and merges them into a Tree, as a search would leave it: tokens as a model writes them, now
 // and then an illegal step that ends its branch. whole gives the last step its verdict and answer.
 func randomGameTree(d countdown.Domain, p countdown.Problem, seed uint64, whole bool) *tree.Tree {
-	draw := countdown.NewRand(seed, 5)
+	draw := random.New(seed, 5)
 	t := &tree.Tree{ID: fmt.Sprintf("%s/%d", p, seed), Problem: p.String(), Prompt: countdown.Prompt(p), Nodes: []tree.Node{{Parent: -1}}}
 	for range 10 + draw.Intn(60) {
 		node, state := 0, p.Numbers
@@ -62,7 +63,7 @@ func childOf(t *tree.Tree, n tree.Node) int {
 // exact, no attempt twice, k returns, counted by string as well; and the direct arm is as large and does not return.
 func TestCountdownTraces(t *testing.T) {
 	ctx, o, total := context.Background(), linearize.Default(), linearize.Report{}
-	d, problems := countdown.CD4, countdown.CD4.Sample(countdown.CD4.Split().Train, 400, countdown.NewRand(1, 3))
+	d, problems := countdown.CD4, countdown.CD4.Sample(countdown.CD4.Split().Train, 400, random.New(1, 3))
 	o.K, o.PerTree, o.Epochs, o.MaskFailed = []int{0, 1, 2, 3}, 4, 2, true
 	for i, p := range problems {
 		tr := randomGameTree(d, p, uint64(i), i%2 == 0)

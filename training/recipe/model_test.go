@@ -10,6 +10,7 @@ import (
 
 	"astro/model"
 	"astro/training/countdown"
+	"astro/training/random"
 
 	"github.com/gomlx/compute/dtypes"
 )
@@ -54,7 +55,7 @@ func TestCommittedModelPlays(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	problems := countdown.CD4.Sample(countdown.CD4.Split().Test, 24, countdown.NewRand(1, 0))
+	problems := countdown.CD4.Sample(countdown.CD4.Split().Test, 24, random.New(1, 0))
 	s, err := Evaluate(context.Background(), countdown.CD4, problems, 2, 1, sample)
 	if err != nil {
 		t.Fatal(err)

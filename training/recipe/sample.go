@@ -12,6 +12,7 @@ import (
 	"astro/model"
 	"astro/sampler"
 	"astro/training/countdown"
+	"astro/training/random"
 
 	"github.com/gomlx/compute/dtypes"
 )
@@ -48,7 +49,7 @@ func sampleWith(e *engine.Engine) Sample {
 		for range min(sampleSlots, len(prompts)) {
 			workers.Go(func() {
 				for i := range next {
-					answers[i], errs[i] = sampleOne(ctx, e, prompts[i], n, countdown.NewRand(seed, uint64(i)).Uint64())
+					answers[i], errs[i] = sampleOne(ctx, e, prompts[i], n, random.New(seed, uint64(i)).Uint64())
 				}
 			})
 		}

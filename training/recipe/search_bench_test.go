@@ -10,6 +10,7 @@ import (
 	"astro/model"
 	"astro/sampler"
 	"astro/training/countdown"
+	"astro/training/random"
 	"astro/training/search"
 
 	"github.com/gomlx/compute/dtypes"
@@ -43,7 +44,7 @@ func BenchmarkSearch(b *testing.B) {
 			if plain {
 				policy, s.Parallel = loop{policy}, 1
 			}
-			for _, p := range countdown.CD4.Sample(countdown.CD4.Split().Train, map[bool]int{false: 30, true: 2}[plain], countdown.NewRand(1, 0)) {
+			for _, p := range countdown.CD4.Sample(countdown.CD4.Split().Train, map[bool]int{false: 30, true: 2}[plain], random.New(1, 0)) {
 				problem, err := NewCountdownSearch(countdown.CD4, "", p.String())
 				if err != nil {
 					b.Fatal(err)

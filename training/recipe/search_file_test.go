@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"astro/training/countdown"
+	"astro/training/random"
 	"astro/training/search"
 )
 
@@ -40,7 +41,7 @@ func (m manyPlayers) Sample(ctx context.Context, draws []search.Draw) []search.D
 		games := player{m.domain, p}.games(d.Prompt[len(countdown.Prompt(p)):], d.Limit.MaxTokens)
 		one := search.Drawn{}
 		for i := range d.N {
-			tokens := games[countdown.NewRand(d.Seed, uint64(i)).Intn(len(games))]
+			tokens := games[random.New(d.Seed, uint64(i)).Intn(len(games))]
 			one.Samples = append(one.Samples, search.Sample{Tokens: tokens, Drawn: len(tokens), Logprob: -1, End: search.EndStep})
 		}
 		out = append(out, one)
@@ -54,7 +55,7 @@ func searchOf(t *testing.T, out string, n int) (Search, *manyPlayers) {
 	m := &manyPlayers{domain: countdown.CD4, broken: map[string]bool{}, calls: &atomic.Int64{}}
 	s := Search{Config: search.Countdown(), Settings: "countdown, random", Out: out, Parallel: 4, Policy: func() search.Policy { return *m }}
 	s.Config.Iterations = 5
-	for _, p := range countdown.CD4.Sample(countdown.CD4.Split().Train, n, countdown.NewRand(1, 0)) {
+	for _, p := range countdown.CD4.Sample(countdown.CD4.Split().Train, n, random.New(1, 0)) {
 		problem, err := NewCountdownSearch(countdown.CD4, "", p.String())
 		if err != nil {
 			t.Fatal(err)

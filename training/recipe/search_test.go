@@ -12,6 +12,7 @@ import (
 	"astro/model"
 	"astro/sampler"
 	"astro/training/countdown"
+	"astro/training/random"
 	"astro/training/reward"
 	"astro/training/search"
 	"astro/training/tree"
@@ -197,7 +198,7 @@ func TestCommittedModelSearches(t *testing.T) {
 	}
 	defer runner.Close()
 	var problems []search.Problem
-	for _, p := range countdown.CD4.Sample(countdown.CD4.Split().Train, 4, countdown.NewRand(1, 0)) {
+	for _, p := range countdown.CD4.Sample(countdown.CD4.Split().Train, 4, random.New(1, 0)) {
 		problem, err := NewCountdownSearch(countdown.CD4, "", p.String())
 		if err != nil {
 			t.Fatal(err)

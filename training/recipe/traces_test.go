@@ -16,6 +16,7 @@ import (
 
 	"astro/training/countdown"
 	"astro/training/linearize"
+	"astro/training/random"
 	"astro/training/recipe/prose"
 	"astro/training/tree"
 )
@@ -57,7 +58,7 @@ func files(t *testing.T, dir string) string {
 func TestLinearizeFiles(t *testing.T) {
 	d := countdown.CD4
 	var trees []*tree.Tree
-	for i, p := range d.Sample(d.Split().Train, 60, countdown.NewRand(2, 3)) {
+	for i, p := range d.Sample(d.Split().Train, 60, random.New(2, 3)) {
 		trees = append(trees, randomGameTree(d, p, uint64(i), false))
 	}
 	l := Linearize{Trees: treeFile(t, trees...), Dir: t.TempDir(), Options: linearize.Default(), Domain: CountdownTraces(d), Direct: true, Workers: 1}

@@ -9,6 +9,7 @@ import (
 	"astro/sampler"
 	"astro/training/countdown"
 	"astro/training/grpo"
+	"astro/training/random"
 	"astro/training/recipe"
 )
 
@@ -80,7 +81,7 @@ func (q quiz) requests(problems []countdown.Problem, first int) []engine.Request
 	requests := make([]engine.Request, len(problems))
 	for i, problem := range problems {
 		params := sampler.Default()
-		params.Seed = countdown.NewRand(q.seed, uint64(first+i)).Uint64()
+		params.Seed = random.New(q.seed, uint64(first+i)).Uint64()
 		requests[i] = engine.Request{Prompt: countdown.Prompt(problem), N: q.samples, Params: params, Seeded: true, MaxTokens: q.maxTokens, Class: engine.Batch, Version: 1}
 	}
 	return requests

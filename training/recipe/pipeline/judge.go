@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"astro/training/countdown"
 	"astro/training/linearize/reasoning"
+	"astro/training/random"
 	"astro/training/reward"
 )
 
@@ -59,7 +59,7 @@ func (p *Pipeline) judge(ctx context.Context, part string, arm Stage, index int)
 		return nil, err
 	}
 	d, e := p.Config.domain(), p.Config.Eval
-	q := quiz{problems: d.Sample(d.Split().Test, e.Problems, countdown.NewRand(0, streamTest)), samples: e.Samples, maxTokens: e.DirectTokens, seed: p.Config.Seed, texts: true}
+	q := quiz{problems: d.Sample(d.Split().Test, e.Problems, random.New(0, streamTest)), samples: e.Samples, maxTokens: e.DirectTokens, seed: p.Config.Seed, texts: true}
 	if arm == AstroSFT || arm == AstroRL {
 		q.maxTokens = e.AstroTokens
 	}

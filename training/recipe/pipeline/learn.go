@@ -7,6 +7,7 @@ import (
 
 	"astro/training/countdown"
 	"astro/training/grpo"
+	"astro/training/random"
 	"astro/training/recipe"
 )
 
@@ -90,7 +91,7 @@ func (l *learning) open() error {
 	d := l.Config.domain()
 	var lines []recipe.ProblemLine
 	longest := 0
-	for i, problem := range d.Sample(d.Split().Train, l.Config.RLProblems, countdown.NewRand(l.Config.Seed, streamRL)) {
+	for i, problem := range d.Sample(d.Split().Train, l.Config.RLProblems, random.New(l.Config.Seed, streamRL)) {
 		lines = append(lines, recipe.ProblemLine{ID: problem.String(), Problem: problem.String(), Line: i + 1})
 		longest = max(longest, len(countdown.Prompt(problem)))
 	}
@@ -172,7 +173,7 @@ func (l *learning) step(r grpo.Report) {
 // measure makes a point of the curve; it frees the weights. The steps up to it are kept with it.
 func (l *learning) measure(ctx context.Context, trained grpo.Trained, step int) error {
 	d, e := l.Config.domain(), l.Config.Eval
-	q := quiz{problems: d.Sample(d.Split().Val, e.CurveProblems, countdown.NewRand(0, streamCurve)), samples: e.CurveSamples, maxTokens: l.config.MaxTokens, seed: l.Config.Seed}
+	q := quiz{problems: d.Sample(d.Split().Val, e.CurveProblems, random.New(0, streamCurve)), samples: e.CurveSamples, maxTokens: l.config.MaxTokens, seed: l.Config.Seed}
 	answered, err := l.ask(ctx, trained.Weights, q, nil)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"astro/internal/device"
 	"astro/model"
 	"astro/sampler"
-	"astro/training/countdown"
+	"astro/training/random"
 	"astro/training/recipe"
 	"astro/training/search"
 )
@@ -80,7 +80,7 @@ func rate(s recipe.SearchSummary) float64 {
 func (p *Pipeline) searchProblems() ([]search.Problem, error) {
 	d := p.Config.domain()
 	var problems []search.Problem
-	for _, problem := range d.Sample(d.Split().Train, p.Config.SearchProblems, countdown.NewRand(p.Config.Seed, streamSearch)) {
+	for _, problem := range d.Sample(d.Split().Train, p.Config.SearchProblems, random.New(p.Config.Seed, streamSearch)) {
 		s, err := recipe.NewCountdownSearch(d, "", problem.String())
 		if err != nil {
 			return nil, err

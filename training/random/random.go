@@ -1,6 +1,10 @@
-package countdown
+// Package random draws from counter-based streams: data, traces and the order of examples depend on seeds alone.
+package random
 
-import "math/bits"
+import (
+	"hash/fnv"
+	"math/bits"
+)
 
 // Rand is a counter-based generator: draw i of a stream is a fixed function of (seed, stream, i), so that data are the same on
 // every machine and a stream can be continued from its count alone. It is splitmix64's output function over a keyed counter.
@@ -9,9 +13,21 @@ type Rand struct {
 	count uint64 // draws so far
 }
 
-// NewRand starts a stream. Different streams of one seed are independent.
-func NewRand(seed, stream uint64) *Rand {
+// New starts a stream. Different streams of one seed are independent.
+func New(seed, stream uint64) *Rand {
 	return &Rand{key: mix(mix(seed) ^ stream*0xD1342543DE82EF95)}
+}
+
+// Named starts the stream of a seed, a name (of a Tree) and numbers (epoch, index, ...). Other arguments give a stream that has
+// nothing to do with it, so that what is drawn does not depend on what else is in a file.
+func Named(seed uint64, name string, numbers ...uint64) *Rand {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	key := mix(mix(seed) ^ h.Sum64())
+	for _, n := range numbers {
+		key = mix(key ^ (n+1)*0xD1342543DE82EF95)
+	}
+	return &Rand{key: key}
 }
 
 // Uint64 draws 64 uniform bits.
@@ -47,13 +63,18 @@ func (r *Rand) Weighted(weights []float64) int {
 	return len(weights) - 1
 }
 
+// Shuffle puts the numbers in random order, in place.
+func (r *Rand) Shuffle(numbers []int) {
+	for i := len(numbers) - 1; i > 0; i-- {
+		j := r.Intn(i + 1)
+		numbers[i], numbers[j] = numbers[j], numbers[i]
+	}
+}
+
 // Shuffled returns the numbers in random order; the argument stays as it is.
 func (r *Rand) Shuffled(numbers []int) []int {
 	s := append([]int(nil), numbers...)
-	for i := len(s) - 1; i > 0; i-- {
-		j := r.Intn(i + 1)
-		s[i], s[j] = s[j], s[i]
-	}
+	r.Shuffle(s)
 	return s
 }
 
