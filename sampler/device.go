@@ -60,6 +60,9 @@ func (s *Device) draw(logits *tensors.Tensor, rows []*Row) (choices []Choice, er
 		if r != nil && (r.TopN < 0 || r.TopN > MaxTopLogprobs) {
 			return nil, nil, fmt.Errorf("a row wants %d alternatives; want 0 to %d", r.TopN, MaxTopLogprobs)
 		}
+		if r != nil && r.Allowed != nil && len(r.Allowed) < AllowedWords(s.programs.vocab) {
+			return nil, nil, fmt.Errorf("a row's Allowed has %d words; want %d", len(r.Allowed), AllowedWords(s.programs.vocab))
+		}
 	}
 	if !s.onHost {
 		jobs := jobsOf(rows, s.programs.vocab)

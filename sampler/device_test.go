@@ -50,7 +50,7 @@ func drawAll(t *testing.T, s *Device, flat []float32, rows []*Row) ([]Choice, []
 func TestDevice(t *testing.T) {
 	onEach(t, func(t *testing.T, d *device.Device) {
 		for vocab, flavours := range map[int]map[string]flavour{
-			96:   {"top-k": someTopK, "top-p": someTopP, "edits": someEdits, "alternatives": someTop},
+			96:   {"top-k": someTopK, "top-p": someTopP, "edits": someEdits, "alternatives": someTop, "allowed": someMasks},
 			4099: {"plain": plain, "anything": anything},
 		} {
 			s := NewDevice(d, vocab)

@@ -16,6 +16,7 @@ type variant struct {
 	rows       int // of the logits
 	topK, topP bool
 	edits      int // per row at most, one of editBuckets; 0 = none
+	mask       int // i32 words of a row's Allowed; 0 = no row has one
 	topN       bool
 }
 
@@ -30,6 +31,9 @@ func (v variant) String() string {
 	if v.edits > 0 {
 		name += fmt.Sprintf("_e%d", v.edits)
 	}
+	if v.mask > 0 {
+		name += "_m"
+	}
 	if v.topN {
 		name += "_n"
 	}
@@ -37,7 +41,7 @@ func (v variant) String() string {
 }
 
 // The parameters of a row are a line of one i32 matrix (floats as their bits), because each argument costs a transfer: the columns
-// below, then the edits' tokens, biases, ups, downs and afters.
+// below, then the edits' tokens, biases, ups, downs and afters, then the bits of Allowed.
 const (
 	columnKeyA = iota
 	columnKeyB
@@ -48,7 +52,7 @@ const (
 	parameterColumns
 )
 
-func (v variant) parameterWidth() int { return parameterColumns + editFields*v.edits }
+func (v variant) parameterWidth() int { return parameterColumns + editFields*v.edits + v.mask }
 
 // editFields is the number of values in an edit.
 const editFields = 5
@@ -84,6 +88,11 @@ func (v variant) build(logits, parameters *Node) *Node {
 	final, best := logits, norm.best
 	if v.edits > 0 {
 		final = applyEdits(logits, columns(parameters, parameterColumns, editFields*v.edits))
+	}
+	if v.mask > 0 {
+		final = applyMask(final, columns(parameters, parameterColumns+editFields*v.edits, v.mask))
+	}
+	if v.edits > 0 || v.mask > 0 {
 		best = ReduceAndKeep(final, ReduceMax, 1)
 	}
 	r := v.race(final, best, parameters)
@@ -111,7 +120,7 @@ func (v variant) race(final, best, parameters *Node) race {
 	scale := floats(columns(parameters, columnScale, 1))
 	r := race{greedy: Equal(scale, ZerosLike(scale))}
 	scale = Where(r.greedy, OnesLike(scale), scale)
-	r.distance = Mul(Sub(best, final), scale)
+	r.distance = Abs(Mul(Sub(best, final), scale)) // -0 - 0 is -0, whose bits are no distance
 	allowed := GreaterThan(final, constant(final, float32(allowedFrom)))
 	distances := Where(allowed, bits(r.distance), constant(parameters, int32(notAllowed)))
 	limit := columns(parameters, columnMinP, 1)
@@ -181,6 +190,17 @@ func applyEdits(logits, lines *Node) *Node {
 	// Setting with stock operations, exactly: x + -x is 0, and 0 + v is v.
 	logits = ScatterSum(logits, index, Mul(Neg(old), real), false, false)
 	return ScatterSum(logits, index, Mul(v, real), false, false)
+}
+
+// applyMask forbids the tokens whose bit in words [rows, ceil(vocab/32)] i32 is 0.
+func applyMask(logits, words *Node) *Node {
+	const wordBits = 32
+	rows, n := words.Shape().Dim(0), words.Shape().Dim(1)
+	wide := BroadcastToDims(ExpandDims(Bitcast(words, dtypes.Uint32), -1), rows, n, wordBits)
+	shifted := BitwiseShiftRightLogical(wide, Iota(words.Graph(), wide.Shape(), 2))
+	bit := Reshape(BitwiseAnd(shifted, OnesLike(shifted)), rows, n*wordBits)
+	bit = columns(bit, 0, logits.Shape().Dim(1))
+	return Where(GreaterThan(bit, ZerosLike(bit)), logits, constant(logits, float32(forbidden)))
 }
 
 // columns cuts n columns out of a matrix.

@@ -80,14 +80,26 @@ func (s *scratch) draw(logits []float32, row *Row) (Choice, error) {
 // edit returns the logits to draw from: the given ones, or a changed copy.
 func (s *scratch) edit(logits []float32, row *Row) []float32 {
 	edits := row.edits(len(logits))
-	if len(edits) == 0 {
+	if len(edits) == 0 && row.Allowed == nil {
 		return logits
 	}
 	s.changed = append(s.changed[:0], logits...)
 	for _, e := range edits {
 		s.changed[e.token] = e.apply(logits[e.token])
 	}
+	if row.Allowed != nil {
+		s.mask(row.Allowed)
+	}
 	return s.changed
+}
+
+// mask forbids the tokens without a bit.
+func (s *scratch) mask(allowed []uint64) {
+	for i := range s.changed {
+		if allowed[i/64]>>(i%64)&1 == 0 {
+			s.changed[i] = forbidden
+		}
+	}
 }
 
 // logSumExp is the logarithm of the softmax's denominator.
@@ -158,7 +170,7 @@ func (s *scratch) measure(final []float32, best, scale float32) {
 			s.distances, s.mass = append(s.distances, notAllowed), append(s.mass, 0)
 			continue
 		}
-		d := (best - l) * scale
+		d := float32(math.Abs(float64((best - l) * scale))) // -0 - 0 is -0, whose bits are far away
 		s.distances, s.mass = append(s.distances, math.Float32bits(d)), append(s.mass, float32(math.Exp(-float64(d))))
 	}
 }

@@ -40,6 +40,13 @@ var settings = map[string]func(r *rand.Rand, row *Row, vocab int){
 			row.Params.LogitBias[t] = float32(r.IntN(400)-200) / 16
 		}
 	},
+	"allowed": func(r *rand.Rand, row *Row, vocab int) {
+		row.Allowed = make([]uint64, AllowedWords(vocab))
+		for i := range row.Allowed {
+			row.Allowed[i] = r.Uint64() & r.Uint64()
+		}
+		row.Allowed[0] |= 1 << r.IntN(min(vocab, 64))
+	},
 	"banned":     func(r *rand.Rand, row *Row, vocab int) { row.Banned = randomTokens(r, vocab, 1+r.IntN(vocab/2)) },
 	"repetition": func(r *rand.Rand, row *Row, _ int) { row.Params.RepetitionPenalty = []float32{0.5, 2, 4}[r.IntN(3)] },
 	"presence":   func(r *rand.Rand, row *Row, _ int) { row.Params.PresencePenalty = float32(r.IntN(17)-8) / 4 },
@@ -53,7 +60,42 @@ func randomRow(r *rand.Rand, vocab int, names ...string) *Row {
 	for _, name := range names {
 		settings[name](r, row, vocab)
 	}
+	leaveOne(row, vocab)
 	return row
+}
+
+// leaveOne allows another token if all that are allowed are banned.
+func leaveOne(row *Row, vocab int) {
+	if row.Allowed == nil {
+		return
+	}
+	free := -1
+	for i := range vocab {
+		if banned := slices.Contains(row.Banned, int32(i)); !banned && row.Allowed[i/64]>>(i%64)&1 == 1 {
+			return
+		} else if !banned {
+			free = i
+		}
+	}
+	row.Allowed[free/64] |= 1 << (free % 64)
+}
+
+// Logits of both zeros are equally near: the distance between them is not -0.
+func TestZeros(t *testing.T) {
+	logits := []float32{-3, float32(math.Copysign(0, -1)), 0}
+	drawn := map[int32]bool{}
+	for seed := range uint64(64) {
+		row := Row{Params: Default()}
+		row.Params.Seed = seed
+		c, err := Host(logits, &row)
+		if err != nil || math.Abs(float64(c.Logprob-c.Sampled)) > 1e-5 {
+			t.Fatal(c, err)
+		}
+		drawn[c.Token] = true
+	}
+	if !drawn[1] || !drawn[2] {
+		t.Errorf("64 draws gave only %v", drawn)
+	}
 }
 
 // someSettings chooses each with probability 1/3; their order is fixed, because map iteration is not.
@@ -197,6 +239,9 @@ func TestHostErrors(t *testing.T) {
 		"-Inf elsewhere":         {[]float32{-inf, 0, -inf}, Row{Params: Default()}, nil},
 		"all banned":             {[]float32{1, 2, 3}, Row{Params: Default(), Banned: []int32{0, 1, 2}}, ErrNothingAllowed},
 		"all that is finite":     {[]float32{1, -inf, 3}, Row{Params: Greedy(), Banned: []int32{2, 0}}, ErrNothingAllowed},
+		"none allowed":           {[]float32{1, 2, 3}, Row{Params: Default(), Allowed: []uint64{1 << 3}}, ErrNothingAllowed},
+		"one allowed":            {[]float32{1, 2, 3}, Row{Params: Default(), Allowed: []uint64{1 << 1}}, nil},
+		"allowed and banned":     {[]float32{1, 2, 3}, Row{Params: Greedy(), Allowed: []uint64{6}, Banned: []int32{2}}, nil},
 		"one left":               {[]float32{1, 2, 3}, Row{Params: Default(), Banned: []int32{0, 2}}, nil},
 		"the penalty overflowed": {[]float32{1, 3e38, 3}, Row{Params: Params{TopP: 1, RepetitionPenalty: 1e-3}, Prompt: []int32{1}}, ErrNotFinite},
 	}

@@ -55,7 +55,7 @@ func oracleLogits(logits []float32, row *Row) []float64 {
 				}
 			}
 		}
-		if slices.Contains(row.Banned, token) {
+		if slices.Contains(row.Banned, token) || row.Allowed != nil && row.Allowed[i/64]&(1<<(i%64)) == 0 {
 			v = math.Inf(-1)
 		}
 		final[i] = v

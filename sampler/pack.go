@@ -40,6 +40,9 @@ func variantOf(jobs []job, rows, vocab int) variant {
 		v.topK = v.topK || p.cutsTopK(vocab)
 		v.topP = v.topP || p.cutsTopP()
 		v.topN = v.topN || j.row.TopN > 0
+		if j.row.Allowed != nil {
+			v.mask = maskWords(vocab)
+		}
 		edits = max(edits, len(j.edits))
 	}
 	for i := 0; edits > v.edits; i++ {
@@ -47,6 +50,9 @@ func variantOf(jobs []job, rows, vocab int) variant {
 	}
 	return v
 }
+
+// maskWords is the number of i32 that a row's Allowed has on the device.
+func maskWords(vocab int) int { return (vocab + 31) / 32 }
 
 func (p *Params) cutsTopK(vocab int) bool { return p.Temperature > 0 && p.TopK > 0 && p.TopK < vocab }
 func (p *Params) cutsTopP() bool          { return p.Temperature > 0 && p.TopP < 1 }
@@ -60,6 +66,10 @@ func (v variant) pack(jobs []job, vocab int) []int32 {
 		line[columnMinP], line[columnTopK], line[columnTopP] = anyDistance, int32(vocab), float(2)
 		for at := range v.edits {
 			line[parameterColumns+at] = -1
+		}
+		mask := line[width-v.mask:]
+		for at := range mask {
+			mask[at] = -1
 		}
 		if i < len(jobs) && jobs[i].row != nil && !jobs[i].forHost() {
 			v.packJob(line, &jobs[i], vocab)
@@ -81,9 +91,19 @@ func (v variant) packJob(line []int32, j *job, vocab int) {
 	if p.cutsTopP() {
 		line[columnTopP] = float(p.topPShare())
 	}
+	if j.row.Allowed != nil {
+		packMask(line[len(line)-v.mask:], j.row.Allowed)
+	}
 	for i, e := range j.edits {
 		at := line[parameterColumns+i:]
 		at[0], at[v.edits], at[2*v.edits], at[3*v.edits], at[4*v.edits] = e.token, float(e.bias), float(e.up), float(e.down), float(e.after)
+	}
+}
+
+// packMask splits words of 64 bits, the low half first.
+func packMask(line []int32, allowed []uint64) {
+	for i := range line {
+		line[i] = int32(uint32(allowed[i/2] >> (i % 2 * 32)))
 	}
 }
 

@@ -36,8 +36,16 @@ type Row struct {
 	Prompt []int32 // token ids of the prompt; read only
 	Output []int32 // token ids generated so far; read only
 	Banned []int32 // ids that must not be drawn now (stop tokens before min_tokens); read only
-	TopN   int     // alternatives wanted, 0 to MaxTopLogprobs
+
+	// Allowed, if it is not nil, has a bit for each token that may be drawn (token t is bit t%64 of word t/64): the rest is banned, as a
+	// grammar says. It has AllowedWords(vocab) words or more; read only.
+	Allowed []uint64
+
+	TopN int // alternatives wanted, 0 to MaxTopLogprobs
 }
+
+// AllowedWords is the length of Row.Allowed for a vocabulary.
+func AllowedWords(vocab int) int { return (vocab + 63) / 64 }
 
 // Position is the counter of the random draw: the index that the drawn token will have in its sequence.
 func (r *Row) Position() int { return len(r.Prompt) + len(r.Output) }

@@ -66,12 +66,17 @@ var (
 	someTopK  = flavour{with(3, 1, 0, 0), settingsOf("top-k")}
 	someTopP  = flavour{with(0, 0.5, 0, 0), settingsOf("top-p", "temperature")}
 	someEdits = flavour{with(0, 1, 60, 0), settingsOf("repetition", "frequency", "bias")}
+	someMasks = flavour{settingsOf("allowed"), settingsOf("allowed", "temperature")}
 	someTop   = flavour{with(0, 1, 0, 20), func(r *rand.Rand, vocab int) *Row {
 		row := randomRow(r, vocab, "greedy")
 		row.TopN = r.IntN(MaxTopLogprobs + 1)
 		return row
 	}}
-	anything = flavour{with(7, 0.9, 5, 3), func(r *rand.Rand, vocab int) *Row {
+	anything = flavour{func(r *rand.Rand, vocab int) *Row {
+		row := with(7, 0.9, 5, 3)(r, vocab)
+		settings["allowed"](r, row, vocab)
+		return row
+	}, func(r *rand.Rand, vocab int) *Row {
 		row := randomRow(r, vocab, someSettings(r)...)
 		row.TopN = r.IntN(MaxTopLogprobs + 1)
 		row.Banned = row.Banned[:min(5, len(row.Banned))] // few enough for the smallest bucket of edits
