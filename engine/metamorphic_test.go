@@ -98,6 +98,12 @@ func randomRequest(rng *rand.Rand) engine.Request {
 	if rng.IntN(3) == 0 {
 		r.MinTokens, r.StopTokens = rng.IntN(r.MaxTokens+1), []int32{int32(rng.IntN(vocab))}
 	}
+	if rng.IntN(4) == 0 {
+		r.Allowed, r.MinTokens = []uint64{rng.Uint64() | 1<<rng.IntN(vocab)}, 0
+	}
+	if r.Priority = int32(rng.IntN(3) - 1); r.Priority > 0 { // less urgent work is often Batch
+		r.Class = engine.Batch
+	}
 	return r
 }
 

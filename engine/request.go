@@ -24,10 +24,12 @@ type Request struct {
 	MinTokens  int            // end-of-sequence and StopTokens are banned before this many new tokens
 	StopTokens []int32        // ids that end a sample, besides the model's own end-of-sequence ids
 	IgnoreEOS  bool           // the model's end-of-sequence ids do not end a sample
+	Allowed    []uint64       // tokens that may be drawn, as in sampler.Row; nil = all
 	TopN       int            // alternatives per generated token, 0 to sampler.MaxTopLogprobs
 	Score      bool           // log-probabilities of the prompt's tokens are wanted (the first token has none)
 	ScoreTopN  int            // alternatives per prompt token
 	Class      Class
+	Priority   int32  // among Requests of one Class the lowest is admitted first, and preempted last
 	Salt       string // tenant: prefixes are shared only between equal salts
 	Version    int64  // policy to run on; 0 = the current one when the Request is admitted
 }

@@ -169,6 +169,7 @@ func (s *story) submitRequest(name string, args values) error {
 	}
 	_, r.Score = args["score"]
 	_, r.IgnoreEOS = args["ignore-eos"]
+	r.Priority = int32(args.int("priority", 0))
 	if _, batch := args["batch"]; batch {
 		r.Class = engine.Batch
 	}

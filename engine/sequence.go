@@ -78,13 +78,15 @@ func newSequence(sub *submission, index int) *sequence {
 	return q
 }
 
-// before orders Sequences by urgency: class, then arrival, then sample. It is the order of admission, of rows, and,
+// before orders Sequences by urgency: class, priority, arrival, sample. It is the order of admission, of rows, and,
 // backwards, of preemption.
 func (q *sequence) before(other *sequence) bool {
 	a, b := q.sub, other.sub
 	switch {
 	case a.request.Class != b.request.Class:
 		return a.request.Class < b.request.Class
+	case a.request.Priority != b.request.Priority:
+		return a.request.Priority < b.request.Priority
 	case a.number != b.number:
 		return a.number < b.number
 	}
@@ -131,7 +133,7 @@ func (q *sequence) row(n int) Row {
 	start, end := q.computed, q.computed+n
 	row := Row{Version: q.sub.version, Tokens: q.tokens[start:end:end], Start: start, Pages: q.table.Pages()}
 	if end == len(q.tokens) && r.MaxTokens > 0 {
-		q.draw = sampler.Row{Params: r.Params, Prompt: r.Prompt, Output: q.output(), TopN: r.TopN}
+		q.draw = sampler.Row{Params: r.Params, Prompt: r.Prompt, Output: q.output(), Allowed: r.Allowed, TopN: r.TopN}
 		q.draw.Params.Seed = SampleSeed(r.Params.Seed, q.index)
 		if len(q.output()) < r.MinTokens {
 			q.draw.Banned = q.sub.stops

@@ -65,7 +65,30 @@ func (c *Config) validateTokens(r *Request) error {
 	if r.MinTokens > 0 && len(c.stops(r)) >= c.Vocab {
 		return invalid("all %d tokens would be banned before min tokens", c.Vocab)
 	}
+	if err := c.validateAllowed(r); err != nil {
+		return err
+	}
 	return c.validateParams(&r.Params)
+}
+
+// validateAllowed refuses a Request that could not draw anything.
+func (c *Config) validateAllowed(r *Request) error {
+	switch {
+	case r.Allowed == nil:
+		return nil
+	case len(r.Allowed) != sampler.AllowedWords(c.Vocab):
+		return invalid("the allowed tokens have %d words; want %d", len(r.Allowed), sampler.AllowedWords(c.Vocab))
+	}
+	banned := []int32{}
+	if r.MinTokens > 0 {
+		banned = c.stops(r)
+	}
+	for id := range int32(c.Vocab) {
+		if r.Allowed[id/64]>>(id%64)&1 != 0 && !slices.Contains(banned, id) {
+			return nil
+		}
+	}
+	return invalid("no token is allowed")
 }
 
 // validateParams also refuses NaN: every comparison below is false for it.

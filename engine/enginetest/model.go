@@ -63,6 +63,11 @@ func draw(row *sampler.Row, h hash, vocab int) sampler.Choice {
 	for _, id := range row.Banned {
 		scaled[id] = math.Inf(-1)
 	}
+	for id := range scaled {
+		if row.Allowed != nil && row.Allowed[id/64]>>(id%64)&1 == 0 {
+			scaled[id] = math.Inf(-1)
+		}
+	}
 	if t := float64(row.Params.Temperature); t > 0 {
 		for v := range scaled {
 			scaled[v] /= t

@@ -12,7 +12,7 @@ import (
 func Reference(config engine.Config, r engine.Request, version int64, index int) engine.Completion {
 	c := engine.Completion{RequestID: r.ID, Index: index, Prompt: r.Prompt, Params: r.Params, Class: r.Class, Salt: r.Salt}
 	c.Params.Seed = engine.SampleSeed(r.Params.Seed, index)
-	row := &sampler.Row{Params: c.Params, Prompt: r.Prompt}
+	row := &sampler.Row{Params: c.Params, Prompt: r.Prompt, Allowed: r.Allowed}
 	h := begin(version)
 	for _, token := range r.Prompt {
 		h = h.after(token)
