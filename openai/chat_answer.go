@@ -11,6 +11,7 @@ type ChatAnswer struct {
 	ServiceTier       string       `json:"service_tier"`
 	SystemFingerprint string       `json:"system_fingerprint"`
 	PromptTokenIDs    []int32      `json:"prompt_token_ids,omitempty"` // with return_token_ids
+	PromptLogprobs    PromptScores `json:"prompt_logprobs,omitempty"`  // with prompt_logprobs
 }
 
 // ChatObject and ChunkObject are the values of "object".
@@ -26,6 +27,7 @@ type ChatChoice struct {
 	Logprobs     *ChatLogprobs `json:"logprobs"`
 	FinishReason string        `json:"finish_reason"`       // stop or length
 	TokenIDs     []int32       `json:"token_ids,omitempty"` // with return_token_ids
+	Versions     []VersionSpan `json:"weight_versions,omitempty"`
 }
 
 // AnswerMessage is what the model said.
@@ -79,6 +81,7 @@ type ChunkChoice struct {
 	Logprobs     *ChatLogprobs `json:"logprobs"`
 	FinishReason *string       `json:"finish_reason"` // null until the last
 	TokenIDs     []int32       `json:"token_ids,omitempty"`
+	Versions     []VersionSpan `json:"weight_versions,omitempty"` // in the last
 }
 
 // Delta is the added part of the message; the first of a sample has the role, the last is empty.

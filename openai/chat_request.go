@@ -1,35 +1,23 @@
 package openai
 
-import (
-	"slices"
-	"strings"
-)
-
 // ChatRequest is a decoded and validated body of POST /v1/chat/completions.
 type ChatRequest struct {
 	Options
+	Rendering
+	Tooling
 	Messages    []Message // at least one
 	Logprobs    bool
 	TopLogprobs int // 0 to MaxTopLogprobs
 }
 
-// Message is one turn of a conversation. Content parts of type text are joined.
-type Message struct {
-	Role    string `json:"role"` // system, developer, user or assistant
-	Content string `json:"content"`
-}
-
-// roles are the roles of messages that can be rendered; tool and function messages come with tools.
-var roles = []string{"system", "developer", "user", "assistant"}
-
 // DecodeChatRequest reads and validates a body; an error is always one for the client.
 func DecodeChatRequest(body []byte) (*ChatRequest, *Error) {
-	q := &ChatRequest{Options: defaultOptions()}
+	q := &ChatRequest{Options: defaultOptions(), Tooling: Tooling{ParallelCall: true}}
 	limit := chatLimit{completion: -1, legacy: -1}
 	err := readRequest(body, &q.Options, func(r *reader, key string) bool {
 		switch key {
 		case "messages":
-			q.readMessages(r)
+			q.Messages = readMessages(r, &q.Options)
 		case "max_completion_tokens":
 			limit.completion = int(r.integer(1, MaxTokens))
 		case "max_tokens":
@@ -41,7 +29,7 @@ func DecodeChatRequest(body []byte) (*ChatRequest, *Error) {
 		case "echo":
 			readUnsupported(r, "false")
 		default:
-			return false
+			return readRendering(r, key, &q.Rendering) || readTooling(r, key, &q.Tooling)
 		}
 		return true
 	})
@@ -68,91 +56,13 @@ func (q *ChatRequest) finish(limit chatLimit) *Error {
 	case q.TopLogprobs > 0 && !q.Logprobs:
 		return Invalid("top_logprobs", "invalid_value", "Invalid 'top_logprobs': it is only allowed when 'logprobs' is true.")
 	}
-	return q.check()
-}
-
-// readMessages reads the conversation.
-func (q *ChatRequest) readMessages(r *reader) {
-	r.array(MaxMessages, func(int) { q.Messages = append(q.Messages, readMessage(r, &q.Options)) })
-	if len(q.Messages) == 0 {
-		r.fail("empty_array", "Invalid 'messages': an array cannot be empty.")
-	}
-}
-
-// readMessage reads one message.
-func readMessage(r *reader, o *Options) Message {
-	var m Message
-	var hasContent bool
-	r.object(func(key string) {
-		switch {
-		case key != "content" && r.null():
-		case key == "role":
-			m.Role = readRole(r)
-		case key == "content":
-			m.Content, hasContent = readContent(r), true
-		case key == "tool_calls" || key == "annotations":
-			readUnsupported(r, "[]")
-		case key == "function_call" || key == "tool_call_id" || key == "audio" || key == "refusal":
-			readUnsupported(r)
-		default:
-			o.ignore(r)
+	for _, check := range []func() *Error{q.Options.check, q.Rendering.check, q.Tooling.check} {
+		if err := check(); err != nil {
+			return err
 		}
-	})
-	switch {
-	case r.err != nil:
-	case m.Role == "":
-		r.err = missing(r.param() + ".role")
-	case !hasContent:
-		r.err = missing(r.param() + ".content")
 	}
-	return m
-}
-
-// readRole reads a role that can be rendered.
-func readRole(r *reader) string {
-	role := r.text(MaxModelBytes)
-	if r.err == nil && !slices.Contains(roles, role) {
-		r.fail("invalid_value", "Invalid value for '%s': supported values are 'system', 'developer', 'user' and 'assistant'.", r.param())
+	if mode := q.Choice.Mode; q.Constraint.Kind != AnyText && (mode == ToolsRequired || mode == ToolsNamed) {
+		return Invalid("tool_choice", "invalid_value", "Invalid 'tool_choice': an answer that must call a tool cannot follow '%s' as well.", q.Constraint.Param)
 	}
-	return role
-}
-
-// readContent reads a string, or parts of type text, which it joins.
-func readContent(r *reader) string {
-	switch r.kind() {
-	case '"':
-		return r.text(len(r.data))
-	case '[':
-		var text strings.Builder
-		r.array(MaxContentParts, func(int) { text.WriteString(readPart(r)) })
-		return text.String()
-	}
-	r.wrongType("a string or an array of content parts")
-	return ""
-}
-
-// readPart reads one content part; only text can be rendered.
-func readPart(r *reader) string {
-	var kind, text string
-	var hasText bool
-	r.object(func(key string) {
-		switch key {
-		case "type":
-			kind = r.text(MaxModelBytes)
-		case "text":
-			text, hasText = r.text(len(r.data)), true
-		default:
-			r.skip()
-		}
-	})
-	switch {
-	case r.err != nil:
-	case kind == "":
-		r.err = missing(r.param() + ".type")
-	case kind != "text":
-		r.fail("unsupported_content", "Unsupported content in '%s': this server takes parts of type 'text' only.", r.param())
-	case !hasText:
-		r.err = missing(r.param() + ".text")
-	}
-	return text
+	return nil
 }

@@ -27,6 +27,8 @@ type CompletionChoice struct {
 	FinishReason   *string             `json:"finish_reason"`
 	PromptTokenIDs []int32             `json:"prompt_token_ids,omitempty"` // with return_token_ids; in a stream once per choice
 	TokenIDs       []int32             `json:"token_ids,omitempty"`        // with return_token_ids
+	PromptLogprobs PromptScores        `json:"prompt_logprobs,omitempty"`  // with prompt_logprobs
+	Versions       []VersionSpan       `json:"weight_versions,omitempty"`  // with return_weight_versions; in a stream in the last event
 }
 
 // CompletionLogprobs are parallel lists with one entry per token, echoed prompt tokens included.

@@ -1,6 +1,9 @@
 package openai
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Limits of a request, checked before anything in proportion to them is allocated. The limit on the whole body is the server's.
 const (
@@ -12,6 +15,9 @@ const (
 	MaxStopBytes        = 4096      // of one stop string
 	MaxStopTokens       = 128       // stop_token_ids
 	MaxLogitBiases      = 1024      // entries of logit_bias
+	MaxPriority         = 1 << 20   // priority, and its negative
+	MaxSaltBytes        = 128       // cache_salt
+	MaxRequestIDBytes   = 64        // request_id
 	MaxMessages         = 4096      // messages
 	MaxContentParts     = 1024      // parts of one message's content
 	MaxTokens           = 1 << 24   // max_tokens and the like; the context length is the real limit
@@ -42,9 +48,22 @@ type Options struct {
 	IncludeStop  bool     // include_stop_str_in_output: the text keeps the stop string that ended it
 	IgnoreEOS    bool     // generate past the end of sequence
 
-	Stream         bool
-	IncludeUsage   bool // stream_options.include_usage
-	ReturnTokenIDs bool // return_token_ids
+	AllowedTokenIDs []int32 // allowed_token_ids: no other token is drawn; nil = all. Not yet checked against the vocabulary
+	PromptLogprobs  int     // prompt_logprobs: alternatives per prompt token, 0 to MaxTopLogprobs; -1 = none wanted
+	TruncatePrompt  int     // truncate_prompt_tokens: only the last so many tokens of a prompt are read; 0 = all
+
+	Stream          bool
+	IncludeUsage    bool // stream_options.include_usage
+	ContinuousUsage bool // stream_options.continuous_usage_stats: every event has the counts so far
+	ReturnTokenIDs  bool // return_token_ids
+	TokensAsIDs     bool // return_tokens_as_token_ids: log-probabilities spell a token "token_id:123"
+	ReturnVersions  bool // return_weight_versions
+
+	Constraint Constraint // response_format or structured_outputs
+
+	Priority  int    // among waiting requests the lowest goes first; 0 = as all others
+	CacheSalt string // only requests with the same salt share cached prefixes; "" = none
+	RequestID string // "" = the server makes one
 
 	// Ignored lists the parameters that the server does not know, sorted as they came, at most 16, safe in a header.
 	Ignored []string
@@ -54,7 +73,7 @@ type Options struct {
 
 // defaultOptions is a request that says nothing.
 func defaultOptions() Options {
-	return Options{Temperature: 1, TopP: 1, RepetitionPenalty: 1, N: 1, MaxTokens: -1}
+	return Options{Temperature: 1, TopP: 1, RepetitionPenalty: 1, N: 1, MaxTokens: -1, PromptLogprobs: -1}
 }
 
 // smallestPositive stands for "greater than zero" in ranges.
@@ -80,6 +99,17 @@ var optionFields = map[string]func(r *reader, o *Options){
 	"stream":             func(r *reader, o *Options) { o.Stream = r.boolean() },
 	"stream_options":     readStreamOptions,
 	"return_token_ids":   func(r *reader, o *Options) { o.ReturnTokenIDs = r.boolean() },
+
+	"allowed_token_ids":          readAllowedTokens,
+	"response_format":            readResponseFormat,
+	"structured_outputs":         readStructured,
+	"prompt_logprobs":            func(r *reader, o *Options) { o.PromptLogprobs = int(r.integer(0, MaxTopLogprobs)) },
+	"truncate_prompt_tokens":     func(r *reader, o *Options) { o.TruncatePrompt = int(r.integer(1, MaxTokens)) },
+	"return_tokens_as_token_ids": func(r *reader, o *Options) { o.TokensAsIDs = r.boolean() },
+	"return_weight_versions":     func(r *reader, o *Options) { o.ReturnVersions = r.boolean() },
+	"priority":                   func(r *reader, o *Options) { o.Priority = int(r.integer(-MaxPriority, MaxPriority)) },
+	"cache_salt":                 func(r *reader, o *Options) { o.CacheSalt = readSalt(r) },
+	"request_id":                 func(r *reader, o *Options) { o.RequestID = readRequestID(r) },
 
 	"include_stop_str_in_output": func(r *reader, o *Options) { o.IncludeStop = r.boolean() },
 }
@@ -131,6 +161,43 @@ func readTokenIDs(r *reader, maxLength int) []int32 {
 	return ids
 }
 
+// readAllowedTokens reads the ids; with none of them nothing could be generated.
+func readAllowedTokens(r *reader, o *Options) {
+	if o.AllowedTokenIDs = readTokenIDs(r, len(r.data)); len(o.AllowedTokenIDs) == 0 {
+		r.fail("empty_array", "Invalid 'allowed_token_ids': an array cannot be empty.")
+	}
+}
+
+// readSalt reads a cache salt, with vLLM's rules.
+func readSalt(r *reader) string {
+	salt := r.text(MaxSaltBytes)
+	if salt == "" || strings.ContainsAny(salt, "@/\\\x00") {
+		r.fail("invalid_value", "Invalid 'cache_salt': expected 1 to %d characters without @, / and \\.", MaxSaltBytes)
+	}
+	return salt
+}
+
+// readRequestID reads an id that is safe in headers and logs.
+func readRequestID(r *reader) string {
+	id := r.text(MaxRequestIDBytes)
+	if !ValidRequestID(id) {
+		r.fail("invalid_value", "Invalid 'request_id': expected 1 to %d letters, digits, '.', '_' and '-'.", MaxRequestIDBytes)
+	}
+	return id
+}
+
+// ValidRequestID says whether a client's id is harmless in headers and logs.
+func ValidRequestID(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		word := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
+		if !word || i == MaxRequestIDBytes {
+			return false
+		}
+	}
+	return id != ""
+}
+
 // readStreamOptions reads the object; it only makes sense with stream.
 func readStreamOptions(r *reader, o *Options) {
 	o.streamOptions = true
@@ -142,7 +209,7 @@ func readStreamOptions(r *reader, o *Options) {
 		case key == "include_obfuscation":
 			r.boolean()
 		case key == "continuous_usage_stats":
-			readUnsupported(r, "false")
+			o.ContinuousUsage = r.boolean()
 		default:
 			o.ignore(r)
 		}
@@ -176,6 +243,8 @@ func (o *Options) check() *Error {
 		return missing("model")
 	case o.streamOptions && !o.Stream:
 		return Invalid("stream_options", "invalid_value", "The 'stream_options' parameter is only allowed when 'stream' is enabled.")
+	case o.Stream && o.PromptLogprobs >= 0:
+		return Invalid("prompt_logprobs", "invalid_value", "Invalid 'prompt_logprobs': it is not available when 'stream' is enabled.")
 	case o.MaxTokens >= 0 && o.MinTokens > o.MaxTokens:
 		return Invalid("min_tokens", "invalid_value", "Invalid 'min_tokens': %d is more than the %d tokens that may be generated.", o.MinTokens, o.MaxTokens)
 	}

@@ -446,8 +446,15 @@ func (r *reader) skip() {
 
 // raw consumes any value and returns its text, a part of data.
 func (r *reader) raw() string {
-	r.kind()
-	start := r.pos
+	start := r.mark()
 	r.skip()
-	return string(r.data[start:r.pos])
+	return r.since(start)
 }
+
+// mark is where the next value begins, and since the text from there to here.
+func (r *reader) mark() int {
+	r.kind()
+	return r.pos
+}
+
+func (r *reader) since(mark int) string { return string(r.data[mark:r.pos]) }

@@ -21,7 +21,8 @@ func TestChatDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &ChatRequest{Options: defaultOptions(), Messages: []Message{{"user", "hi"}}}
+	want := &ChatRequest{Options: defaultOptions(), Messages: []Message{{Role: "user", Content: "hi"}}, Rendering: Rendering{AddGenerationPrompt: true},
+		Tooling: Tooling{Choice: ToolChoice{Mode: ToolsNone}, ParallelCall: true}}
 	want.Model = "m"
 	if !reflect.DeepEqual(q, want) {
 		t.Errorf("got %+v; want %+v", q, want)
@@ -39,8 +40,9 @@ func TestChatAllParameters(t *testing.T) {
 		t.Fatal(err)
 	}
 	seed := int64(-7)
-	want := &ChatRequest{Messages: []Message{{"system", "s"}, {"user", "ab"}, {"assistant", "c"}}, Logprobs: true, TopLogprobs: 3,
-		Options: Options{Model: "m", Temperature: 0.5, TopP: 0.9, TopK: 40, MinP: 0.05, PresencePenalty: -2, FrequencyPenalty: 2,
+	want := &ChatRequest{Messages: []Message{{Role: "system", Content: "s"}, {Role: "user", Content: "ab"}, {Role: "assistant", Content: "c"}}, Logprobs: true, TopLogprobs: 3,
+		Rendering: Rendering{AddGenerationPrompt: true}, Tooling: Tooling{Choice: ToolChoice{Mode: ToolsNone}, ParallelCall: true},
+		Options: Options{PromptLogprobs: -1, Model: "m", Temperature: 0.5, TopP: 0.9, TopK: 40, MinP: 0.05, PresencePenalty: -2, FrequencyPenalty: 2,
 			RepetitionPenalty: 1.1, LogitBias: map[int32]float64{5: -100, 6: 1}, Seed: &seed, N: 4, MaxTokens: 9, MinTokens: 2,
 			Stop: []string{"x", "y"}, StopTokenIDs: []int32{1, 2}, IncludeStop: true, IgnoreEOS: true, Stream: true, IncludeUsage: true,
 			ReturnTokenIDs: true, streamOptions: true}}
@@ -118,12 +120,22 @@ var badOptions = []struct{ member, param, code string }{
 	{`"logit_bias":[1]`, "logit_bias", "invalid_type"},
 	{`"stream":"true"`, "stream", "invalid_type"},
 	{`"stream_options":{}`, "stream_options", "invalid_value"},
-	{`"stream":true,"stream_options":{"continuous_usage_stats":true}`, "stream_options.continuous_usage_stats", "unsupported_parameter"},
-	{`"tools":[]`, "tools", "unsupported_parameter"},
-	{`"tool_choice":"auto"`, "tool_choice", "unsupported_parameter"},
-	{`"response_format":{"type":"json_object"}`, "response_format", "unsupported_parameter"},
-	{`"response_format":{}`, "response_format", "unsupported_parameter"},
-	{`"prompt_logprobs":1`, "prompt_logprobs", "unsupported_parameter"},
+	{`"stream":true,"stream_options":{"continuous_usage_stats":1}`, "stream_options.continuous_usage_stats", "invalid_type"},
+	{`"response_format":{}`, "response_format.type", "missing_required_parameter"},
+	{`"response_format":{"type":"xml"}`, "response_format", "invalid_value"},
+	{`"response_format":{"type":"json_schema"}`, "response_format.json_schema", "missing_required_parameter"},
+	{`"response_format":{"type":"json_schema","json_schema":{"schema":{}}}`, "response_format.json_schema.name", "missing_required_parameter"},
+	{`"response_format":{"type":"json_object"},"structured_outputs":{"regex":"a"}`, "structured_outputs.regex", "invalid_value"},
+	{`"structured_outputs":{"choice":[]}`, "structured_outputs.choice", "empty_array"},
+	{`"structured_outputs":{"grammar":"root ::= x"}`, "structured_outputs.grammar", "unsupported_parameter"},
+	{`"prompt_logprobs":21`, "prompt_logprobs", "integer_above_max_value"},
+	{`"prompt_logprobs":1,"stream":true`, "prompt_logprobs", "invalid_value"},
+	{`"allowed_token_ids":[]`, "allowed_token_ids", "empty_array"},
+	{`"cache_salt":""`, "cache_salt", "invalid_value"},
+	{`"cache_salt":"a@b"`, "cache_salt", "invalid_value"},
+	{`"request_id":"a b"`, "request_id", "invalid_value"},
+	{`"priority":1048577`, "priority", "integer_above_max_value"},
+	{`"truncate_prompt_tokens":0`, "truncate_prompt_tokens", "integer_below_min_value"},
 	{`"guided_json":{}`, "guided_json", "unsupported_parameter"},
 	{`"temperature":1,"temperature":1`, "temperature", "duplicate_parameter"},
 	{`"metadata":{"a":1,"a":2}`, "metadata.a", "duplicate_parameter"},
@@ -152,10 +164,29 @@ func TestBadChat(t *testing.T) {
 		{message(`"a"`), "messages[0]", "invalid_type"},
 		{message(`{"content":"a"}`), "messages[0].role", "missing_required_parameter"},
 		{message(`{"role":"user"}`), "messages[0].content", "missing_required_parameter"},
-		{message(`{"role":"user","content":null}`), "messages[0].content", "invalid_type"},
+		{message(`{"role":"user","content":null}`), "messages[0].content", "missing_required_parameter"},
 		{message(`{"role":"pirate","content":"a"}`), "messages[0].role", "invalid_value"},
-		{message(`{"role":"tool","content":"a","tool_call_id":"1"}`), "messages[0].role", "invalid_value"},
-		{message(`{"role":"assistant","content":"a","tool_calls":[{}]}`), "messages[0].tool_calls", "unsupported_parameter"},
+		{message(`{"role":"tool","content":"a"}`), "messages[0].tool_call_id", "missing_required_parameter"},
+		{message(`{"role":"assistant","content":"a","tool_calls":[{}]}`), "messages[0].tool_calls[0].function", "missing_required_parameter"},
+		{message(`{"role":"assistant","tool_calls":[]}`), "messages[0].content", "missing_required_parameter"},
+		{message(`{"role":"assistant","tool_calls":[{"type":"x"}]}`), "messages[0].tool_calls[0].type", "invalid_value"},
+		{message(`{"role":"assistant","tool_calls":[{"function":{"arguments":"{}"}}]}`), "messages[0].tool_calls[0].function.name", "missing_required_parameter"},
+		{message(`{"role":"user","content":"a","tool_calls":[{"function":{"name":"f","arguments":""}}]}`), "messages[0].tool_calls", "invalid_value"},
+		{chatBody(`,"tools":[]`), "tools", "empty_array"},
+		{chatBody(`,"tools":[{}]`), "tools[0].type", "missing_required_parameter"},
+		{chatBody(`,"tools":[{"type":"function"}]`), "tools[0].function", "missing_required_parameter"},
+		{chatBody(`,"tools":[{"type":"retrieval"}]`), "tools[0].type", "invalid_value"},
+		{chatBody(`,"tools":[{"type":"function","function":{"name":"a b"}}]`), "tools[0].function.name", "invalid_value"},
+		{chatBody(`,"tools":[{"type":"function","function":{"name":"a","parameters":[]}}]`), "tools[0].function.parameters", "invalid_type"},
+		{chatBody(`,"tools":[{"type":"function","function":{"name":"a"}},{"type":"function","function":{"name":"a"}}]`), "tools", "invalid_value"},
+		{chatBody(`,"tool_choice":"auto"`), "tool_choice", "invalid_value"},
+		{chatBody(`,"tool_choice":"any"`), "tool_choice", "invalid_value"},
+		{chatBody(`,"tool_choice":{"type":"function"}`), "tool_choice.function.name", "missing_required_parameter"},
+		{chatBody(`,"tools":[{"type":"function","function":{"name":"a"}}],"tool_choice":{"type":"function","function":{"name":"b"}}`), "tool_choice", "invalid_value"},
+		{chatBody(`,"tools":[{"type":"function","function":{"name":"a"}}],"tool_choice":"required","response_format":{"type":"json_object"}`), "tool_choice", "invalid_value"},
+		{chatBody(`,"add_generation_prompt":true,"continue_final_message":true`), "continue_final_message", "invalid_value"},
+		{chatBody(`,"chat_template_kwargs":[]`), "chat_template_kwargs", "invalid_type"},
+		{chatBody(`,"chat_template":"x"`), "chat_template", "unsupported_parameter"},
 		{message(`{"role":"user","content":[{"type":"image_url","image_url":{"url":"http://x"}}]}`), "messages[0].content[0]", "unsupported_content"},
 		{message(`{"role":"user","content":[{"text":"a"}]}`), "messages[0].content[0].type", "missing_required_parameter"},
 		{message(`{"role":"user","content":[{"type":"text"}]}`), "messages[0].content[0].text", "missing_required_parameter"},
@@ -251,5 +282,69 @@ func TestEscapes(t *testing.T) {
 	q, err := DecodeCompletionRequest([]byte(`{"model":"m","prompt":"a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\u0000é😀"}`))
 	if want := "a\"\\/\b\f\n\r\té😀\x00é😀"; err != nil || q.Prompts[0].Text != want {
 		t.Errorf("got %+v, %v; want %q", q, err, want)
+	}
+}
+
+func TestChatWithTools(t *testing.T) {
+	const tool = `{"type":"function","function":{"name":"add","description":"adds","strict":true,"parameters":{"type":"object"}}}`
+	q, err := DecodeChatRequest([]byte(`{"model":"m","tools":[` + tool + `],"tool_choice":{"type":"function","function":{"name":"add"}},"parallel_tool_calls":false,
+		"messages":[{"role":"user","content":"1+1","name":"me"},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function",
+		"function":{"name":"add","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"c1","content":"2"}],
+		"continue_final_message":true,"chat_template_kwargs":{"a":[1]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages := []Message{{Role: "user", Content: "1+1", Name: "me"},
+		{Role: "assistant", NoContent: true, ToolCalls: []ToolCall{{ID: "c1", Type: "function", Function: FunctionCall{"add", `{"a":1}`}}}},
+		{Role: "tool", Content: "2", ToolCallID: "c1"}}
+	tooling := Tooling{Tools: []Tool{{"add", []byte(`{"type":"object"}`), []byte(tool)}}, Choice: ToolChoice{ToolsNamed, "add"}}
+	rendering := Rendering{ContinueFinalMessage: true, Kwargs: []byte(`{"a":[1]}`)}
+	if !reflect.DeepEqual(q.Messages, messages) || !reflect.DeepEqual(q.Tooling, tooling) || !reflect.DeepEqual(q.Rendering, rendering) {
+		t.Errorf("got %+v", q)
+	}
+}
+
+func TestConstraints(t *testing.T) {
+	for member, want := range map[string]Constraint{
+		`"response_format":{"type":"text"}`:        {},
+		`"response_format":{"type":"json_object"}`: {Kind: JSONObject, Param: "response_format"},
+		`"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"null"}}}`: {Kind: JSONSchema, Param: "response_format", Schema: []byte(`{"type":"null"}`)},
+		`"response_format":{"type":"json_schema","json_schema":{"name":"n"}}`:                                        {Kind: JSONSchema, Param: "response_format", Schema: []byte(`{}`)},
+		`"structured_outputs":{"json":true}`:                                                                         {Kind: JSONSchema, Param: "structured_outputs.json", Schema: []byte(`true`)},
+		`"structured_outputs":{"regex":"a+","json":null}`:                                                            {Kind: Regex, Param: "structured_outputs.regex", Pattern: "a+"},
+		`"structured_outputs":{"choice":["a","b"]}`:                                                                  {Kind: Choice, Param: "structured_outputs.choice", Choices: []string{"a", "b"}},
+		`"structured_outputs":{"json_object":true}`:                                                                  {Kind: JSONObject, Param: "structured_outputs.json_object"},
+		`"structured_outputs":{"json_object":false}`:                                                                 {},
+	} {
+		chat, bad := DecodeChatRequest([]byte(chatBody("," + member)))
+		text, worse := DecodeCompletionRequest([]byte(promptBody("," + member)))
+		if bad != nil || worse != nil || !reflect.DeepEqual(chat.Constraint, want) || !reflect.DeepEqual(text.Constraint, want) {
+			t.Errorf("%s: got %+v, %v; want %+v", member, chat, bad, want)
+		}
+	}
+}
+
+func TestTokenizeRequests(t *testing.T) {
+	q, err := DecodeTokenizeRequest([]byte(`{"messages":[{"role":"user","content":"a"}],"add_generation_prompt":false,"return_token_strs":true}`))
+	if err != nil || q.Text != nil || len(q.Messages) != 1 || q.AddGenerationPrompt || !q.Strings {
+		t.Errorf("got %+v, %v", q, err)
+	}
+	q, err = DecodeTokenizeRequest([]byte(`{"prompt":"","add_special_tokens":false}`))
+	if err != nil || q.Text == nil || q.AddSpecial {
+		t.Errorf("got %+v, %v", q, err)
+	}
+	for body, param := range map[string]string{`{}`: "prompt", `{"prompt":"a","messages":[{"role":"user","content":"a"}]}`: "messages", `{"prompt":["a"]}`: "prompt"} {
+		if _, err := DecodeTokenizeRequest([]byte(body)); err == nil || err.Param != param {
+			t.Errorf("%s: got %v; want an error about %s", body, err, param)
+		}
+	}
+	ids, err := DecodeDetokenizeRequest([]byte(`{"tokens":[1,2]}`))
+	if err != nil || len(ids.Tokens) != 2 {
+		t.Errorf("got %+v, %v", ids, err)
+	}
+	for body, param := range map[string]string{`{}`: "tokens", `{"tokens":[-1]}`: "tokens[0]", `{"tokens":"a"}`: "tokens"} {
+		if _, err := DecodeDetokenizeRequest([]byte(body)); err == nil || err.Param != param {
+			t.Errorf("%s: got %v; want an error about %s", body, err, param)
+		}
 	}
 }

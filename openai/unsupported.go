@@ -11,13 +11,12 @@ var harmless = []string{
 // unsupported are parameters that this server understands and does not have. The values listed mean "as without it" and are
 // accepted, as null always is; any other is refused by name, because an answer without it would not be what was asked for.
 var unsupported = map[string][]string{
-	"tools": nil, "tool_choice": nil, "parallel_tool_calls": {"true", "false"}, "functions": nil, "function_call": nil,
-	"response_format": nil, "structured_outputs": nil, "json_schema": nil, "regex": nil, "ebnf": nil, "grammar": nil,
+	"functions": nil, "function_call": nil, "json_schema": nil, "regex": nil, "ebnf": nil, "grammar": nil,
 	"guided_json": nil, "guided_regex": nil, "guided_choice": nil, "guided_grammar": nil,
 	"audio": nil, "modalities": {`["text"]`}, "web_search_options": nil, "reasoning_effort": nil,
-	"prompt_logprobs": nil, "logprob_token_ids": nil, "return_tokens_as_token_ids": {"false"}, "return_weight_versions": {"false"},
-	"chat_template": nil, "chat_template_kwargs": {"{}"}, "add_generation_prompt": {"true"}, "continue_final_message": {"false"},
-	"truncate_prompt_tokens": nil, "bad_words": {"[]"}, "allowed_token_ids": nil, "cache_salt": nil, "priority": {"0"},
+	"logprob_token_ids": nil,
+	"chat_template":     nil, "chat_template_kwargs": {"{}"}, "add_generation_prompt": {"true"}, "continue_final_message": {"false"},
+	"bad_words":       {"[]"},
 	"use_beam_search": {"false"}, "length_penalty": {"1", "1.0"}, "skip_special_tokens": {"true"},
 	"spaces_between_special_tokens": {"true"}, "suffix": {`""`}, "logits_processors": nil, "documents": nil,
 }
@@ -30,27 +29,10 @@ func readUnsupported(r *reader, allowed ...string) {
 	}
 }
 
-// readResponseFormat accepts {"type": "text"} and refuses other formats by name.
-func readResponseFormat(r *reader) {
-	format := ""
-	r.object(func(key string) {
-		if key == "type" {
-			format = r.text(MaxModelBytes)
-			return
-		}
-		r.skip()
-	})
-	if format != "text" {
-		r.fail("unsupported_parameter", "Unsupported parameter: 'response_format' is not supported by this server with a type other than 'text'.")
-	}
-}
-
 // readOther handles a parameter that is neither common nor the endpoint's own: harmless, unsupported or unknown.
 func readOther(r *reader, o *Options, key string) {
 	allowed, known := unsupported[key]
 	switch {
-	case key == "response_format":
-		readResponseFormat(r)
 	case known:
 		readUnsupported(r, allowed...)
 	case slices.Contains(harmless, key):

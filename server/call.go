@@ -24,16 +24,19 @@ type call struct {
 	echo          bool // choices begin with their prompt
 	logprobs      bool // of generated and echoed tokens
 	top           int  // alternatives per token
+
+	allowed []uint64 // tokens that may be drawn; nil = all
 }
 
 // prompt is one engine Request and what is known of it.
 type prompt struct {
 	ids    []int32
-	text   *string        // that the client sent; nil = it sent ids
-	stream *engine.Stream // nil until submitted
-	cached int            // of ids, from the prefix cache
-	opened bool           // the echo was sent
-	early  []engine.Event // of samples that came before the prompt's scores
+	text   *string             // that the client sent; nil = it sent ids
+	stream *engine.Stream      // nil until submitted
+	cached int                 // of ids, from the prefix cache
+	scores []engine.TokenScore // of ids, if they were asked for
+	opened bool                // the echo was sent
+	early  []engine.Event      // of samples that came before the prompt's scores
 }
 
 // head is what every answer of a call begins with.
@@ -50,7 +53,16 @@ func (s *Server) newHead(prefix string) head {
 // newCall checks what depends on the model and prepares the choices. param names the prompt in errors.
 func (s *Server) newCall(id, param string, o *openai.Options, prompts []prompt) (*call, *openai.Error) {
 	c := &call{server: s, id: id, options: o, prompts: prompts}
+	allowed, err := s.allowedTokens(o.AllowedTokenIDs)
+	if err != nil {
+		return nil, err
+	}
+	c.allowed = allowed
+	if o.Constraint.Kind != openai.AnyText {
+		return nil, openai.Invalid(o.Constraint.Param, "unsupported_parameter", "Unsupported parameter: '%s' is not supported by this server yet.", o.Constraint.Param)
+	}
 	for i := range prompts {
+		prompts[i].truncate(o.TruncatePrompt)
 		if err := s.checkPrompt(param, o, prompts[i].ids); err != nil {
 			return nil, err
 		}
@@ -68,6 +80,28 @@ func (s *Server) newCall(id, param string, o *openai.Options, prompts []prompt) 
 		}
 	}
 	return c, nil
+}
+
+// truncate keeps the last tokens of a prompt, which a client may ask for; 0 = all.
+func (p *prompt) truncate(tokens int) {
+	if tokens > 0 && len(p.ids) > tokens {
+		p.ids, p.text = p.ids[len(p.ids)-tokens:], nil
+	}
+}
+
+// allowedTokens is a set of tokens as the engine takes it; nil = all.
+func (s *Server) allowedTokens(ids []int32) ([]uint64, *openai.Error) {
+	if ids == nil {
+		return nil, nil
+	}
+	if err := s.checkIDs("allowed_token_ids", ids); err != nil {
+		return nil, err
+	}
+	allowed := make([]uint64, sampler.AllowedWords(s.Tokenizer.Vocab()))
+	for _, id := range ids {
+		allowed[id/64] |= 1 << (id % 64)
+	}
+	return allowed, nil
 }
 
 // checkPrompt checks ids and length: a prompt is never cut silently.
@@ -102,7 +136,7 @@ func (s *Server) checkIDs(param string, ids []int32) *openai.Error {
 func (c *call) request(i int) engine.Request {
 	o, ids := c.options, c.prompts[i].ids
 	r := engine.Request{Prompt: ids, N: o.N, Params: params(o), MaxTokens: o.MaxTokens, MinTokens: o.MinTokens, StopTokens: o.StopTokenIDs,
-		IgnoreEOS: o.IgnoreEOS, Class: engine.Interactive}
+		IgnoreEOS: o.IgnoreEOS, Allowed: c.allowed, Class: engine.Interactive, Priority: int32(o.Priority), Salt: o.CacheSalt}
 	if o.Seed != nil {
 		r.Seeded, r.Params.Seed = true, uint64(*o.Seed)
 	}
@@ -114,6 +148,9 @@ func (c *call) request(i int) engine.Request {
 	}
 	if r.Score {
 		r.ScoreTopN = c.top
+	}
+	if o.PromptLogprobs >= 0 {
+		r.Score, r.ScoreTopN = true, max(r.ScoreTopN, o.PromptLogprobs)
 	}
 	return r
 }
@@ -226,6 +263,9 @@ func (c *call) accept(a arrival) ([]*update, *openai.Error) {
 	}
 	p := &c.prompts[a.prompt]
 	p.cached = max(p.cached, a.event.CachedTokens)
+	if a.event.PromptScores != nil {
+		p.scores = a.event.PromptScores
+	}
 	failed := a.event.Finish == engine.FinishError || a.event.Finish == engine.FinishCancel
 	if !c.echo || p.opened || failed {
 		return c.acceptEvent(a.prompt, &a.event)

@@ -12,13 +12,17 @@ func (s *Server) chatCompletions(ctx *fasthttp.RequestCtx, id string) *openai.Er
 	if err != nil {
 		return err
 	}
+	id = bodyID(ctx, id, &q.Options)
 	if err := s.checkModel(q.Model); err != nil {
 		return err
 	}
 	if err := s.noteIgnored(ctx, &q.Options); err != nil {
 		return err
 	}
-	ids, err := s.render(q.Messages)
+	if q.Choice.Mode != openai.ToolsNone {
+		return openai.Invalid("tools", "unsupported_parameter", "Unsupported parameter: 'tools' is not supported by this server yet.")
+	}
+	ids, err := s.render(q.Messages, &q.Rendering, &q.Tooling)
 	if err != nil {
 		return err
 	}
@@ -35,7 +39,7 @@ type chatFormat struct{ *call }
 
 func (f chatFormat) chunk(choices ...openai.ChunkChoice) openai.ChatChunk {
 	return openai.ChatChunk{ID: f.head.id, Object: openai.ChunkObject, Created: f.head.created, Model: f.head.model, ServiceTier: serviceTier,
-		SystemFingerprint: f.head.fingerprint, Choices: choices, Usage: openai.StreamUsage{Wanted: f.options.IncludeUsage}}
+		SystemFingerprint: f.head.fingerprint, Choices: choices, Usage: f.streamUsage()}
 }
 
 // serviceTier is the only one there is.
@@ -54,7 +58,7 @@ func (f chatFormat) delta(u *update) any {
 }
 
 func (f chatFormat) last(u *update) any {
-	return f.chunk(openai.ChunkChoice{Index: u.index, FinishReason: &u.finish})
+	return f.chunk(openai.ChunkChoice{Index: u.index, FinishReason: &u.finish, Versions: f.versions(u.index)})
 }
 
 func (f chatFormat) usage(usage openai.Usage) any {
@@ -70,10 +74,11 @@ func (f chatFormat) whole(choices []*update, usage openai.Usage) any {
 	if f.options.ReturnTokenIDs {
 		answer.PromptTokenIDs = f.prompts[0].ids
 	}
+	answer.PromptLogprobs = f.promptScores(&f.prompts[0])
 	for _, u := range choices {
 		message := openai.AnswerMessage{Role: "assistant", Content: u.text}
 		answer.Choices = append(answer.Choices, openai.ChatChoice{Index: u.index, Message: message, Logprobs: f.logprobsOf(u),
-			FinishReason: u.finish, TokenIDs: u.ids(f.options)})
+			FinishReason: u.finish, TokenIDs: u.ids(f.options), Versions: f.versions(u.index)})
 	}
 	return answer
 }

@@ -15,9 +15,10 @@ type choice struct {
 	text    *tokenizer.Stream
 	stop    *stopFilter
 	options *openai.Options
-	chars   int  // decoded so far, echoed prompt included: the text offset of the next token
-	tokens  int  // generated
-	over    bool // no Event changes it any more
+	chars   int                  // decoded so far, echoed prompt included: the text offset of the next token
+	tokens  int                  // generated
+	over    bool                 // no Event changes it any more
+	spans   []openai.VersionSpan // versions of the weights that drew the tokens
 }
 
 // update is what one step adds to a choice. The sum of a choice's updates is the choice, streamed or not.
@@ -43,6 +44,7 @@ func (c *choice) apply(e *engine.Event) (u update, stopped bool) {
 	if e.HasToken {
 		u.tokens = []token{{TokenLogprob: e.Choice.TokenLogprob, top: e.Choice.Top, offset: c.chars}}
 		c.tokens++
+		c.note(e.Version)
 		if e.StopID < 0 || c.options.IncludeStop {
 			u.text, stopped = c.show(c.decode(e.Choice.Token))
 		}
@@ -60,6 +62,14 @@ func (c *choice) apply(e *engine.Event) (u update, stopped bool) {
 	}
 	c.over = u.finish != ""
 	return u, stopped
+}
+
+// note counts a token to the version that drew it.
+func (c *choice) note(version int64) {
+	if n := len(c.spans); n == 0 || c.spans[n-1].Version != version {
+		c.spans = append(c.spans, openai.VersionSpan{Version: version, Start: c.tokens - 1})
+	}
+	c.spans[len(c.spans)-1].End = c.tokens
 }
 
 // decode adds a token to the text and counts characters.

@@ -15,6 +15,7 @@ func (s *Server) completions(ctx *fasthttp.RequestCtx, id string) *openai.Error 
 	if err != nil {
 		return err
 	}
+	id = bodyID(ctx, id, &q.Options)
 	if err := s.checkModel(q.Model); err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ type completionFormat struct{ *call }
 
 func (f completionFormat) answer(choices ...openai.CompletionChoice) openai.CompletionAnswer {
 	return openai.CompletionAnswer{ID: f.head.id, Object: openai.CompletionObject, Created: f.head.created, Model: f.head.model,
-		SystemFingerprint: f.head.fingerprint, Choices: choices, Usage: openai.StreamUsage{Wanted: f.options.IncludeUsage}}
+		SystemFingerprint: f.head.fingerprint, Choices: choices, Usage: f.streamUsage()}
 }
 
 func (f completionFormat) first(index int) any {
@@ -54,7 +55,7 @@ func (f completionFormat) delta(u *update) any {
 }
 
 func (f completionFormat) last(u *update) any {
-	return f.answer(openai.CompletionChoice{Index: u.index, FinishReason: &u.finish})
+	return f.answer(openai.CompletionChoice{Index: u.index, FinishReason: &u.finish, Versions: f.versions(u.index)})
 }
 
 func (f completionFormat) usage(usage openai.Usage) any {
@@ -68,7 +69,8 @@ func (f completionFormat) whole(choices []*update, usage openai.Usage) any {
 	answer := f.answer()
 	answer.Usage = openai.StreamUsage{Wanted: true, Value: &usage}
 	for _, u := range choices {
-		choice := openai.CompletionChoice{Index: u.index, Text: u.text, Logprobs: f.logprobsOf(u), FinishReason: &u.finish, TokenIDs: u.ids(f.options)}
+		choice := openai.CompletionChoice{Index: u.index, Text: u.text, Logprobs: f.logprobsOf(u), FinishReason: &u.finish, TokenIDs: u.ids(f.options),
+			PromptLogprobs: f.promptScores(&f.prompts[u.index/f.options.N]), Versions: f.versions(u.index)}
 		if f.options.ReturnTokenIDs {
 			choice.PromptTokenIDs = f.prompts[u.index/f.options.N].ids
 		}

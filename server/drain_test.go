@@ -66,7 +66,5 @@ func TestDrainRunsOutOfTime(t *testing.T) {
 	if all := events(t, (<-stream).body); !strings.Contains(all[len(all)-1], `"code":"service_unavailable"`) {
 		t.Errorf("the stream ended with %s", all[len(all)-1])
 	}
-	if h.finished(engine.FinishCancel) != 2 {
-		t.Errorf("got %d cancelled samples; want 2", h.finished(engine.FinishCancel))
-	}
+	eventually(t, "both are cancelled", func() bool { return h.finished(engine.FinishCancel) == 2 })
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -120,7 +121,17 @@ func (h *harness) send(t testing.TB, method, path, body string, header ...string
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkDocumented(t, method, path, r.StatusCode)
 	return reply{r.StatusCode, r.Header, text}
+}
+
+// checkDocumented fails for an answer of a route that /openapi.json does not list.
+func checkDocumented(t testing.TB, method, path string, status int) {
+	t.Helper()
+	path, _, _ = strings.Cut(path, "?")
+	if r, _, err := find(method, path); err == nil && !slices.Contains(r.statusesOf(), status) {
+		t.Errorf("%s %s answered %d; the document lists %v", method, path, status, r.statusesOf())
+	}
 }
 
 // chat makes a chat body with extra members.

@@ -22,7 +22,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if err != nil {
 		s.writeError(ctx, err)
 	}
-	ctx.Response.Header.Set("x-request-id", id)
+	if len(ctx.Response.Header.Peek("x-request-id")) == 0 { // else the body named one
+		ctx.Response.Header.Set("x-request-id", id)
+	}
 	setWriteDeadline(ctx.Conn(), s.limits.WriteTimeout)
 }
 
@@ -124,18 +126,19 @@ func setWriteDeadline(conn net.Conn, d time.Duration) {
 
 // requestID takes the client's id if it is harmless in headers and logs, or makes one.
 func requestID(given string) string {
-	const maxIDBytes = 64
-	for i := range len(given) {
-		c := given[i]
-		word := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
-		if !word || i == maxIDBytes {
-			return "req-" + randomHex()
-		}
+	if openai.ValidRequestID(given) {
+		return given
 	}
-	if given == "" {
-		return "req-" + randomHex()
+	return "req-" + randomHex()
+}
+
+// bodyID is the request's id, if the body may still name it: a header goes first.
+func bodyID(ctx *fasthttp.RequestCtx, id string, o *openai.Options) string {
+	if o.RequestID == "" || openai.ValidRequestID(string(ctx.Request.Header.Peek("x-request-id"))) {
+		return id
 	}
-	return given
+	ctx.Response.Header.Set("x-request-id", o.RequestID)
+	return o.RequestID
 }
 
 // randomHex is 128 random bits.

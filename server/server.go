@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,8 @@ type Config struct {
 	Engine    *engine.Engine
 	Tokenizer *tokenizer.Tokenizer
 	Template  *chat.Template // nil = the model has none: chat requests get a 400
+
+	TokenizerInfo json.RawMessage // the model's tokenizer_config.json, with its chat template; nil = it has none
 
 	ModelNames    []string // what requests may call the model; the first is its name in answers
 	ContextTokens int      // prompt and completion of a choice together, at most

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -33,7 +34,11 @@ func (m *machine) attribute(v value, name string) (value, error) {
 	if f, err := m.method(v, name); f != nil || err != nil {
 		return f, err
 	}
-	return entry(v, name), nil
+	found := entry(v, name)
+	if _, missing := found.(undefined); missing && strings.HasPrefix(name, "__") {
+		return nil, fmt.Errorf("the attribute %.60q is refused: names that begin with __ are the interpreter's own in Jinja", name)
+	}
+	return found, nil
 }
 
 // entry is what v holds under a name.
@@ -156,7 +161,7 @@ func (e *slice) eval(m *machine) (value, error) {
 		}
 		items := make([]value, 0, r.count)
 		r.visit(func(i int) { items = append(items, v.items[i]) })
-		return &list{items}, nil
+		return &list{items: items}, nil
 	case text:
 		return sliceText(m, v, bounds)
 	}

@@ -3,11 +3,13 @@
 // messages, so that the tokenizer lets only the template make special tokens.
 //
 // A template is data from a model's folder, never from a request. It reaches no file, no clock but strftime_now and no Go
-// value; it ends within maxSteps and maxOutputBytes.
+// value; it ends within maxSteps and maxOutputBytes. A construct outside the subset is named by an error: most when the template
+// is parsed, and when it runs a macro that calls itself.
 package chat
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -17,6 +19,7 @@ import (
 const (
 	maxTemplateBytes = 64 << 10
 	maxParseDepth    = 100       // of expressions within expressions, blocks within blocks
+	maxCallDepth     = 16        // of macros that call macros
 	maxValueDepth    = 100       // of lists and maps within each other
 	maxSteps         = 1_000_000 // evaluated nodes and visited items of one Render
 	maxOutputBytes   = 8 << 20   // of one Render
@@ -31,22 +34,14 @@ type Segment struct {
 	Trusted bool
 }
 
-// Message is one turn of a conversation. Invalid UTF-8 becomes U+FFFD.
-type Message struct {
-	Role    string
-	Content string
-	Parts   []string       // text parts; not nil = the template sees a list of them instead of Content
-	Name    string         // "" = absent
-	Extra   map[string]any // further keys, such as tool_calls; values as in Input.Vars
-}
-
 // Input is what a template is rendered with.
 type Input struct {
-	Messages            []Message
-	AddGenerationPrompt bool              // end with the beginning of an answer
-	Tools               []json.RawMessage // function descriptions; nil = none. Keys keep their order
-	Vars                map[string]any    // further variables: nil, bool, int, int64, float64, string, []any, map[string]any, json.RawMessage
-	Now                 time.Time         // for strftime_now; zero = the clock
+	Messages             []Message
+	AddGenerationPrompt  bool              // end with the beginning of an answer
+	ContinueFinalMessage bool              // end within the last message, so that the model goes on with it; excludes the other
+	Tools                []json.RawMessage // function descriptions; nil = none. Keys keep their order
+	Vars                 map[string]any    // further variables: nil, bool, int, int64, float64, string, []any, map[string]any, json.RawMessage; ParseKwargs makes them of a request's
+	Now                  time.Time         // for strftime_now; zero = the clock
 }
 
 // Template is a parsed template with the special tokens that it may name. It does not change; goroutines may share it.
@@ -77,13 +72,30 @@ func (t *Template) WithSpecial(special map[string]string) *Template {
 }
 
 // Render runs the template. Neighbouring segments differ in trust, and none is empty. Errors: the template called
-// raise_exception (a *RefusedError), used something that does not exist, or passed a limit.
+// raise_exception (a *RefusedError), used something that does not exist, or passed a limit; ErrContinueAndGenerate,
+// ErrNothingToContinue.
 func (t *Template) Render(in Input) ([]Segment, error) {
-	m := newMachine(t, in)
-	if err := m.execAll(t.body); err != nil {
-		return nil, fmt.Errorf("render chat template: line %d: %w", m.line, err)
+	if in.ContinueFinalMessage {
+		return t.renderOpen(in)
 	}
-	return m.out.segments(), nil
+	out, err := t.run(in)
+	return out.segments(), err
+}
+
+// run executes the template. One that fails on contents in parts gets their joined texts: many know strings only. That counts
+// as a second Render, and none follows one that passed a limit.
+func (t *Template) run(in Input) (text, error) {
+	m := newMachine(t, in)
+	err := m.execAll(t.body)
+	if joined, some := joinParts(in.Messages); err != nil && some && !errors.Is(err, errSteps) && !errors.Is(err, errBuilt) && !errors.Is(err, errOutput) {
+		in.Messages = joined
+		m = newMachine(t, in)
+		err = m.execAll(t.body)
+	}
+	if err != nil {
+		return text{}, fmt.Errorf("render chat template: line %d: %w", m.line, err)
+	}
+	return m.out.text(), nil
 }
 
 // Join is the whole text of segments.

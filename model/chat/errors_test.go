@@ -13,11 +13,19 @@ import (
 func TestErrorsNameConstructAndLine(t *testing.T) {
 	for source, want := range map[string]string{
 		// when parsed
-		"a\n{% macro f() %}": "line 2: {% macro %} is not supported", "{% include 'x' %}": "line 1: {% include %}", "\n\n{% frobnicate %}": "line 3: unknown tag {% frobnicate %}",
+		"a\n{% macro f() %}": "line 2: {% endmacro %} is missing", "{% include 'x' %}": "line 1: {% include %} is not supported", "\n{% import 'x' as y %}": "line 2: {% import %} is not supported", "{% from 'x' import y %}": "{% from %} is not supported", "{% extends 'x' %}": "{% extends %} is not supported",
+		"{% block x %}": "{% block %} is not supported", "{% call f() %}": "{% call %} is not supported", "{% do f() %}": "{% do %} is not supported", "{% macro f(a=1, b) %}": "parameter b without a default", "{% macro 1() %}": "want the macro's name", "{% macro f(1) %}": "want a parameter's name", "{% macro f() %}{{ varargs }}{% endmacro %}": "varargs in a macro is not supported",
+		"{% macro f() %}{{ caller() }}{% endmacro %}": "caller in a macro is not supported", "{% for a in b %}{% macro f() %}{% break %}{% endmacro %}{% endfor %}": "break outside a loop", "{% for a in b %}{% filter trim %}{% continue %}{% endfilter %}{% endfor %}": "continue outside a loop", "{% filter nofilter %}": "unknown filter nofilter",
+		"{% if true %}{{ 1 | nofilter }}{% endif %}": "line 1: unknown filter nofilter", "{% if 1 is notest %}{% endif %}": "line 1: unknown test notest",
+		"\n\n{% frobnicate %}": "line 3: unknown tag {% frobnicate %}",
 		"\n{{ x | nofilter }}": "line 2: unknown filter nofilter", "{{ x is notest }}": "line 1: unknown test notest", "{% for a in b %}\n": "{% endfor %} is missing", "{% if a %}\n\n{{ 1 + }}": "line 3: unexpected }}", "{{ 'abc": "line 1: a string has no end '",
 		"\n{{ @ }}": "line 2: unexpected character '@'", "{% for a in b recursive %}": "recursive", "{{ a[1:2:3:4] }}": "two colons", "{{ f(a=1, 2) }}": "an argument without a name", "{% continue %}": "continue outside a loop", "\n{# ": "line 2: a comment has no end", "{{ '\\xzz' }}": `bad escape \x`,
 		"{% set a.b.c = 1 %}": "want =", "{{ 1 is odd is even }}": "a test of a test",
 		// when rendered
+		"{% macro f(a) %}{{ 1 / 0 }}{% endmacro %}\n\n{{ f() }}": "line 1: f(): operator /: division by zero", "{% macro f(a) %}{% endmacro %}\n{{ f(1, 2) }}": "line 2: f(): got 2 arguments; want at most 1", "{% macro f(a) %}{% endmacro %}{{ f(1, a=2) }}": "two values for argument a", "{% macro f(a) %}{% endmacro %}{{ f(b=2) }}": "there is no argument b",
+		"{% macro f() %}{% if true %}\n{{ f() }}{% endif %}{% endmacro %}{{ f() }}": "line 2: f(): f(): macro f calls itself", "{{ f() }}{% macro f() %}{% endmacro %}": "undefined f is not a function",
+		"{{ ''.__class__ }}": `the attribute "__class__" is refused`, "{{ ''['__class__'] }}": `"__class__" is refused`, "{{ messages | attr('__init__') }}": `"__init__" is refused`, "{{ [messages] | map(attribute='__doc__') | list }}": `"__doc__" is refused`, "{{ range.__globals__ }}": `"__globals__" is refused`, "{{ {}.__len__() }}": `"__len__" is refused`,
+		"{% set ns = namespace(_x=1) %}": `a namespace cannot hold "_x"`, "{% set ns = namespace() %}{% set ns.__class__ = 1 %}": `a namespace cannot hold "__class__"`,
 		"\n{{ nothing.x }}": "line 2: .x of undefined nothing", "{{ messages.nothing.x }}": `.x of undefined "nothing" of a list`, "{{ nothing() }}": "line 1: undefined nothing is not a function", "\n{% if true %}\n{{ 1 + 'a' }}\n{% endif %}": "line 3: a number + a string",
 		"{{ messages }}": "line 1: a list cannot be printed; tojson or join", "{{ 'a' | round }}": "filter round: a string is no number", "{{ 'a' is divisibleby }}": "test divisibleby: argument num is missing", "{{ 'a'.strip(1) }}": "strip(): argument chars is a number; want a string",
 		"{{ 'a'.split('') }}": "split(): the separator is empty", "{{ range('a') }}": "range(): argument stop is a string; want an integer", "{{ 'a' | join(sep='x') }}": "filter join: there is no argument sep", "{{ 'a' | default('b', default_value='c') }}": "two values for argument default_value",

@@ -127,7 +127,7 @@ func (e *negative) eval(m *machine) (value, error) {
 
 func (e *listOf) eval(m *machine) (value, error) {
 	items, err := m.evalAll(e.items)
-	return &list{items}, err
+	return &list{items: items}, err
 }
 
 func (e *mappingOf) eval(m *machine) (value, error) {
@@ -182,12 +182,16 @@ func (e *filtered) eval(m *machine) (value, error) {
 	return m.filter(e.name, on, a)
 }
 
-// filter runs a filter that is known to exist.
+// filter runs a filter. One that does not exist was read within an if, where Jinja lets it stand too: it may never run.
 func (m *machine) filter(name string, on value, a arguments) (value, error) {
 	if err := m.touch(on); err != nil {
 		return nil, err
 	}
-	v, err := m.filters[name](m, on, a)
+	run := m.filters[name]
+	if run == nil {
+		return nil, fmt.Errorf("unknown filter %s", name)
+	}
+	v, err := run(m, on, a)
 	if err != nil {
 		return nil, fmt.Errorf("filter %s: %w", name, err)
 	}
@@ -207,12 +211,16 @@ func (e *tested) eval(m *machine) (value, error) {
 	return holds != e.negated, err
 }
 
-// test runs a test that is known to exist.
+// test runs a test; as for filters, one within an if may not exist.
 func (m *machine) test(name string, on value, a arguments) (bool, error) {
 	if err := m.touch(on); err != nil {
 		return false, err
 	}
-	holds, err := tests[name](m, on, a)
+	run := tests[name]
+	if run == nil {
+		return false, fmt.Errorf("unknown test %s", name)
+	}
+	holds, err := run(m, on, a)
 	if err != nil {
 		return false, fmt.Errorf("test %s: %w", name, err)
 	}

@@ -246,7 +246,7 @@ func (p *parser) callArguments() (a argumentList, err error) {
 
 func (p *parser) filter(of expression) (expression, error) {
 	t := p.take()
-	if t.kind != name || filters[t.text] == nil {
+	if t.kind != name || filters[t.text] == nil && p.ifs == 0 {
 		return nil, fmt.Errorf("unknown filter %s", t)
 	}
 	f := &filtered{on: of, name: t.text}
@@ -261,7 +261,7 @@ func (p *parser) filter(of expression) (expression, error) {
 func (p *parser) test(of expression) (expression, error) {
 	negated := p.accept(name, "not")
 	t := p.take()
-	if tests[t.text] == nil || t.kind != name && t.kind != operator {
+	if tests[t.text] == nil && p.ifs == 0 || t.kind != name && t.kind != operator {
 		return nil, fmt.Errorf("unknown test %s", t)
 	}
 	e := &tested{on: of, name: t.text, negated: negated}
@@ -285,7 +285,7 @@ func (p *parser) test(of expression) (expression, error) {
 func (p *parser) primary() (expression, error) {
 	switch t := p.take(); t.kind {
 	case name:
-		return nameOrConstant(t.text)
+		return p.nameOrConstant(t.text)
 	case integer:
 		return integerConstant(t.text), nil
 	case float:
@@ -313,7 +313,7 @@ func (p *parser) primary() (expression, error) {
 	}
 }
 
-func nameOrConstant(word string) (expression, error) {
+func (p *parser) nameOrConstant(word string) (expression, error) {
 	switch word {
 	case "true", "True":
 		return constant{true}, nil
@@ -323,6 +323,10 @@ func nameOrConstant(word string) (expression, error) {
 		return constant{nil}, nil
 	case "and", "or", "not", "in", "is", "if", "else":
 		return nil, fmt.Errorf("unexpected %s; want an expression", word)
+	case "varargs", "kwargs", "caller":
+		if p.macro != nil && !p.macro.has(word) {
+			return nil, fmt.Errorf("%s in a macro is not supported in chat templates", word)
+		}
 	}
 	return &variable{word}, nil
 }

@@ -28,7 +28,7 @@ func (m *machine) end(on value, a arguments, at int64) (value, error) {
 	case undefined:
 		return v, nil
 	case *dict:
-		on = &list{values(v.keys)}
+		on = &list{items: values(v.keys)}
 	case *list, text:
 	default:
 		return nil, fmt.Errorf("%s has no items", typeName(on))
@@ -49,7 +49,7 @@ func reverseFilter(m *machine, on value, a arguments) (value, error) {
 	if isA[text](on) {
 		return joinAll(m, items, text{})
 	}
-	return &list{items}, nil
+	return &list{items: items}, nil
 }
 
 func listFilter(m *machine, on value, a arguments) (value, error) {
@@ -57,7 +57,7 @@ func listFilter(m *machine, on value, a arguments) (value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &list{items}, a.bind().err
+	return &list{items: items}, a.bind().err
 }
 
 func itemsFilter(m *machine, on value, a arguments) (value, error) {
@@ -210,7 +210,7 @@ func sortFilter(m *machine, on value, a arguments) (value, error) {
 		return nil, err
 	}
 	items, err = m.sorted(items, keys, b.flag(0, false))
-	return &list{items}, err
+	return &list{items: items}, err
 }
 
 func dictsortFilter(m *machine, on value, a arguments) (value, error) {
@@ -239,7 +239,7 @@ func dictsortFilter(m *machine, on value, a arguments) (value, error) {
 		return nil, err
 	}
 	items, err := m.sorted(pairs.(*list).items, keys, b.flag(2, false))
-	return &list{items}, err
+	return &list{items: items}, err
 }
 
 // uniqueFilter keeps the first of equal items.
@@ -261,7 +261,7 @@ func uniqueFilter(m *machine, on value, a arguments) (value, error) {
 			unique = append(unique, items[i])
 		}
 	}
-	return &list{unique}, nil
+	return &list{items: unique}, nil
 }
 
 // identity is equal for equal values.

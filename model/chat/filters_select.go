@@ -31,7 +31,7 @@ func mapFilter(m *machine, on value, a arguments) (value, error) {
 			return nil, err
 		}
 	}
-	return &list{mapped}, nil
+	return &list{items: mapped}, nil
 }
 
 func mapper(m *machine, a arguments) (func(value) (value, error), error) {
@@ -95,7 +95,7 @@ func (m *machine) chosen(on value, a arguments, keep bool, key func(value) (valu
 			chosen = append(chosen, item)
 		}
 	}
-	return &list{chosen}, nil
+	return &list{items: chosen}, nil
 }
 
 // condition is the test that is named first in a, with the arguments after it.

@@ -31,6 +31,18 @@ func seeds(f *testing.F) []string {
 		}
 		all = append(all, string(source))
 	}
+	return append(all, realSeeds()...)
+}
+
+// realSeeds are the templates of real models, where scripts/fetch_templates.py has put them.
+func realSeeds() []string {
+	files, _ := filepath.Glob("../../.cache/templates/*.jinja") // the pattern is well-formed, so there is no error
+	var all []string
+	for _, file := range files {
+		if source, err := os.ReadFile(file); err == nil {
+			all = append(all, string(source))
+		}
+	}
 	return all
 }
 
@@ -50,22 +62,25 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzRender: any template with any message gives segments that keep Render's promises, twice the same, or an error.
+// FuzzRender: any template with any message, left open or not, gives segments that keep Render's promises, twice the same, or
+// an error.
 func FuzzRender(f *testing.F) {
 	g := loadGolden(f)
-	for _, source := range seeds(f)[:len(g.Language)] { // not the hostile ones: they are slow
-		f.Add(source, "hi <|eot|>")
+	for _, source := range append(seeds(f)[:len(g.Language)], realSeeds()...) { // not the hostile ones: they are slow
+		f.Add(source, "hi <|eot|>", false)
+		f.Add(source, `{"a": [1]}`, true)
 	}
 	raw, err := json.Marshal(g.Vars)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, source, said string) {
+	f.Fuzz(func(t *testing.T, source, said string, open bool) {
 		template, err := Parse(source)
 		if err != nil {
 			return
 		}
-		in := Input{Messages: []Message{{Role: "user", Content: said}, {Role: "assistant", Parts: []string{said}}}, Tools: []json.RawMessage{raw}, Now: g.Now, Vars: map[string]any{"m": said}}
+		in := Input{Messages: []Message{{Role: "user", Content: said}, {Role: "assistant", NoContent: open, ToolCalls: []ToolCall{{said, "f", said}}}, {Role: "assistant", Parts: []string{said}}},
+			Tools: []json.RawMessage{raw}, Now: g.Now, Vars: map[string]any{"m": said}, ContinueFinalMessage: open, AddGenerationPrompt: !open}
 		for key, v := range g.Vars {
 			in.Vars[key] = v
 		}

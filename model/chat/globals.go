@@ -3,6 +3,7 @@ package chat
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -44,7 +45,17 @@ func namespaceFunction(m *machine, a arguments) (value, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, key := range d.keys {
+		if strings.HasPrefix(key.s, "_") {
+			return nil, errPrivate(key.s)
+		}
+	}
 	return &namespace{*d}, nil
+}
+
+// errPrivate is transformers' rule too.
+func errPrivate(key string) error {
+	return fmt.Errorf("a namespace cannot hold %.60q: its names do not begin with _", key)
 }
 
 func dictFunction(m *machine, a arguments) (value, error) {
@@ -81,7 +92,7 @@ func rangeFunction(m *machine, a arguments) (value, error) {
 	for i := range items {
 		items[i] = from + int64(i)*step
 	}
-	return &list{items}, nil
+	return &list{items: items}, nil
 }
 
 // rangeLength is how many numbers there are from one on, before to. The differences of int64 fit in uint64.

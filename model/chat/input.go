@@ -35,46 +35,14 @@ func (m *machine) input(name string) (value, error) {
 
 func (m *machine) messages() (value, error) {
 	all := &list{}
-	for i, message := range m.in.Messages {
-		v, err := m.message(message)
+	for i := range m.in.Messages {
+		v, err := m.message(&m.in.Messages[i])
 		if err != nil {
 			return nil, fmt.Errorf("message %d: %w", i, err)
 		}
 		all.items = append(all.items, v)
 	}
 	return all, nil
-}
-
-// message is a mapping of role, content and name, then the further keys in alphabetical order.
-func (m *machine) message(message Message) (value, error) {
-	const steps, stepsPerPart = 8, 4 // for the memory that mappings take
-	if err := m.spend(steps + stepsPerPart*len(message.Parts)); err != nil {
-		return nil, err
-	}
-	d := newDict()
-	d.set(untrusted("role"), valid(message.Role))
-	d.set(untrusted("content"), valid(message.Content))
-	if message.Parts != nil {
-		parts := &list{}
-		for _, part := range message.Parts {
-			p := newDict()
-			p.set(untrusted("type"), untrusted("text"))
-			p.set(untrusted("text"), valid(part))
-			parts.items = append(parts.items, p)
-		}
-		d.set(untrusted("content"), parts)
-	}
-	if message.Name != "" {
-		d.set(untrusted("name"), valid(message.Name))
-	}
-	for _, key := range slices.Sorted(maps.Keys(message.Extra)) {
-		v, err := m.convert(message.Extra[key], 1)
-		if err != nil {
-			return nil, fmt.Errorf("%.60q: %w", key, err)
-		}
-		d.set(valid(key), v)
-	}
-	return d, nil
 }
 
 // valid is untrusted text in valid UTF-8.

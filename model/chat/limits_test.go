@@ -2,6 +2,7 @@ package chat
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,7 +56,35 @@ var hostile = []struct{ name, source, limit string }{
 	{"sort", `{{ range(500000) | list | sort | first }}`, "maxSteps"},
 	{"map to a filter", `{{ range(400000) | map('string') | map('list') | list | length }}`, "maxSteps"},
 	{"select within select", `{{ range(3000) | select('in', range(3000) | list | reverse) | list | length }}`, "maxSteps"},
+	{"a macro that calls itself", `{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}`, "macro f calls itself"},
+	{"macros that call each other", `{% macro f() %}{{ g() }}{% endmacro %}{% macro g() %}{{ f() }}{% endmacro %}{{ f() }}`, "macro f calls itself"},
+	{"a macro that is handed itself", `{% macro f(g) %}{{ g(g) }}{% endmacro %}{{ f(f) }}`, "macro f calls itself"},
+	{"a macro that finds itself in a namespace", `{% set ns = namespace() %}{% macro f() %}{{ ns.f() }}{% endmacro %}{% set ns.f = f %}{{ f() }}`, "macro f calls itself"},
+	{"a macro that is its own default", `{% macro f(x=f()) %}{% endmacro %}{{ f() }}`, "macro f calls itself"},
+	{"a macro that makes itself anew", `{% macro f() %}{% macro g(h) %}{{ f() }}{% endmacro %}{{ g(g) }}{% endmacro %}{{ f() }}`, "macro f calls itself"},
+	{"a macro that filters call", `{% macro f(x) %}{{ [f] | map(attribute='x') | list | length }}{{ f(x) }}{% endmacro %}{{ f(1) }}`, "macro f calls itself"},
+	{"a chain of macros", chain(maxCallDepth + 1), "maxCallDepth"},
+	{"a chain of macros that is just not too long", chain(maxCallDepth), "none"},
+	{"a macro in loops", `{% macro f(x) %}{% for c in range(999) %}{% endfor %}{% endmacro %}{% for a in range(999) %}{% for b in range(999) %}{{ f(a) }}{% endfor %}{% endfor %}`, "maxSteps"},
+	{"macros each of which calls another twice", doubling(maxCallDepth), "max"},
+	{"a macro with long output", `{% macro f() %}{% for a in range(99) %}{{ 'a' * 1000000 }}{% endfor %}{% endmacro %}{{ f() | length }}`, "max"},
+	{"a filter tag with long output", `{% filter upper %}{% for a in range(99) %}{{ 'a' * 1000000 }}{% endfor %}{% endfilter %}`, "max"},
 	{"long formats", `{{ strftime_now('%A' * 90000000) }}`, "maxBuiltBytes"},
+}
+
+// chain is n macros, each of which calls the one before it.
+func chain(n int) string {
+	var b strings.Builder
+	for i := range n {
+		inner := fmt.Sprintf("{{ f%d() }}", i-1)
+		fmt.Fprintf(&b, "{%% macro f%d() %%}%s{%% endmacro %%}", i, inner[:len(inner)*min(i, 1)])
+	}
+	return fmt.Sprintf("%s{{ f%d() }}", b.String(), n-1)
+}
+
+// doubling is chain with texts twice as long at each level.
+func doubling(n int) string {
+	return strings.ReplaceAll(strings.Replace(chain(n), "() %}{%", "() %}{{ 'a' * 4000 }}{%", 1), "() }}{%", "() * 2 }}{%")
 }
 
 // TestHostileTemplatesEnd: each ends at a limit that its error names. All but an eighth of what a render may spend is spent
@@ -125,7 +154,7 @@ func TestParseDepth(t *testing.T) {
 		"brackets": "{{ " + strings.Repeat("(", n) + "1" + strings.Repeat(")", n) + " }}", "lists": "{{ " + strings.Repeat("[", n) + strings.Repeat("]", n) + " }}", "signs": "{{ " + strings.Repeat("-", n) + "1 }}",
 		"sums": "{{ 1" + strings.Repeat("+1", n) + " }}", "or": "{{ 1" + strings.Repeat(" or 1", n) + " }}", "if": "{{ 1" + strings.Repeat(" if 1 else 1", n/2) + " }}", "attributes": "{{ a" + strings.Repeat(".a", n) + " }}", "indices": "{{ a" + strings.Repeat("[0]", n) + " }}",
 		"filters": "{{ a" + strings.Repeat("|e", n) + " }}", "calls": "{{ a" + strings.Repeat("()", n) + " }}", "mappings": "{{ " + strings.Repeat("{'a':", n) + "1" + strings.Repeat("}", n) + " }}", "arguments": "{{ " + strings.Repeat("a(", n) + strings.Repeat(")", n) + " }}", "tests": "{{ a" + strings.Repeat(" is eq(1)", n) + " }}",
-		"loops": strings.Repeat("{% for a in b %}", n/2), "ifs": strings.Repeat("{% if a %}", n), "sets": strings.Repeat("{% set a %}", n), "ternaries": "{{ " + strings.Repeat("1 if (", n) + "1" + strings.Repeat(")", n) + " }}",
+		"loops": strings.Repeat("{% for a in b %}", n/2), "ifs": strings.Repeat("{% if a %}", n), "sets": strings.Repeat("{% set a %}", n), "macros": strings.Repeat("{% macro f() %}", n/2), "filter tags": strings.Repeat("{% filter trim %}", n/2), "filters of a tag": "{% filter " + strings.Repeat("e|", n) + "e %}{% endfilter %}", "ternaries": "{{ " + strings.Repeat("1 if (", n) + "1" + strings.Repeat(")", n) + " }}",
 	} {
 		if _, err := Parse(source); err == nil || !strings.Contains(err.Error(), "maxParseDepth") {
 			t.Errorf("%s: got %.200v; want an error that names maxParseDepth", name, err)

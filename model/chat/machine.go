@@ -16,6 +16,7 @@ type machine struct {
 	steps       int // spent of maxSteps
 	built       int // spent of maxBuiltBytes
 	filters     map[string]filter
+	calls       []*macro // those that run
 }
 
 func newMachine(t *Template, in Input) *machine {
@@ -208,7 +209,7 @@ func (l *loop) cycle(_ *machine, a arguments) (value, error) {
 }
 
 func (l *loop) changed(m *machine, a arguments) (value, error) {
-	now, before := &list{a.positional}, l.seen
+	now, before := &list{items: a.positional}, l.seen
 	l.seen = now
 	if before == nil {
 		return true, nil

@@ -63,6 +63,9 @@ func (m *machine) method(v value, name string) (value, error) {
 		if method := listMethods[name]; method != nil {
 			return &function{name, func(m *machine, a arguments) (value, error) { return method(m, v, a) }}, nil
 		}
+		if v.spelled != nil {
+			return m.method(*v.spelled, name)
+		}
 	}
 	return nil, nil
 }

@@ -24,16 +24,16 @@ func (m *machine) pairs(d *dict) (value, error) {
 	}
 	all := make([]value, len(d.keys))
 	for i, key := range d.keys {
-		all[i] = &list{[]value{key, d.values[key.s]}}
+		all[i] = &list{items: []value{key, d.values[key.s]}}
 	}
-	return &list{all}, nil
+	return &list{items: all}, nil
 }
 
 func dictKeys(m *machine, d *dict, a arguments) (value, error) {
 	if err := a.bind().err; err != nil {
 		return nil, err
 	}
-	return &list{values(d.keys)}, m.spend(len(d.keys))
+	return &list{items: values(d.keys)}, m.spend(len(d.keys))
 }
 
 func dictValues(m *machine, d *dict, a arguments) (value, error) {
@@ -47,7 +47,7 @@ func dictValues(m *machine, d *dict, a arguments) (value, error) {
 	for i, key := range d.keys {
 		all[i] = d.values[key.s]
 	}
-	return &list{all}, nil
+	return &list{items: all}, nil
 }
 
 func dictGet(_ *machine, d *dict, a arguments) (value, error) {

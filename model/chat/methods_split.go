@@ -33,12 +33,12 @@ func splitMethod(m *machine, t text, a arguments) (value, error) {
 		if err := m.partCost(countFields(t.s)); err != nil {
 			return nil, err
 		}
-		return &list{values(t.fields(limit))}, nil
+		return &list{items: values(t.fields(limit))}, nil
 	}
 	if err := m.partCost(strings.Count(t.s, sep) + 1); err != nil {
 		return nil, err
 	}
-	return &list{values(t.split(sep, limit))}, nil
+	return &list{items: values(t.split(sep, limit))}, nil
 }
 
 func countFields(s string) int {
@@ -79,7 +79,7 @@ func rsplitMethod(m *machine, t text, a arguments) (value, error) {
 	}
 	parts = append(parts, t.slice(0, to))
 	slices.Reverse(parts)
-	return &list{parts}, nil
+	return &list{items: parts}, nil
 }
 
 func splitlinesMethod(m *machine, t text, a arguments) (value, error) {
@@ -89,7 +89,7 @@ func splitlinesMethod(m *machine, t text, a arguments) (value, error) {
 		return nil, b.err
 	}
 	lines, err := m.lines(t, keep)
-	return &list{values(lines)}, err
+	return &list{items: values(lines)}, err
 }
 
 // lines cuts where Python's splitlines does. There is no line after the last line's end.
@@ -144,8 +144,8 @@ func partitionMethod(m *machine, t text, a arguments) (value, error) {
 	}
 	parts := t.split(sep.s, 1)
 	if len(parts) == 1 {
-		return &list{[]value{t, text{}, text{}}}, nil
+		return &list{items: []value{t, text{}, text{}}}, nil
 	}
 	at := len(parts[0].s)
-	return &list{[]value{parts[0], t.slice(at, at+len(sep.s)), parts[1]}}, nil
+	return &list{items: []value{parts[0], t.slice(at, at+len(sep.s)), parts[1]}}, nil
 }

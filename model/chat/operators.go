@@ -72,6 +72,7 @@ func joined(m *machine, a, b value) (value, error) {
 
 // composed are + and * of strings and lists. known is false for all else.
 func composed(m *machine, op string, a, b value) (v value, known bool, err error) {
+	a, b = spelled(a, b), spelled(b, a)
 	switch x := a.(type) {
 	case text:
 		if y, ok := b.(text); ok && op == "+" {
@@ -86,7 +87,7 @@ func composed(m *machine, op string, a, b value) (v value, known bool, err error
 		if y, ok := b.(*list); ok && op == "+" {
 			err = m.spend(len(x.items) + len(y.items))
 			if err == nil {
-				v = &list{append(append(make([]value, 0, len(x.items)+len(y.items)), x.items...), y.items...)}
+				v = &list{items: append(append(make([]value, 0, len(x.items)+len(y.items)), x.items...), y.items...)}
 			}
 			return v, true, err
 		}
@@ -139,7 +140,7 @@ func repeatList(m *machine, l *list, n int64) (value, error) {
 	for i := int64(0); i < n && len(l.items) > 0; i++ {
 		items = append(items, l.items...)
 	}
-	return &list{items}, nil
+	return &list{items: items}, nil
 }
 
 func wholes(op string, a, b int64) (value, error) {

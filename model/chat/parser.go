@@ -10,7 +10,9 @@ type parser struct {
 	tokens []token
 	pos    int
 	depth  int
-	loops  int // around the statement being read
+	loops  int    // around the statement being read
+	ifs    int    // around it
+	macro  *macro // around it
 }
 
 // errTooDeep is also for chains of operators: they are evaluated by recursion.
@@ -139,7 +141,11 @@ func (p *parser) tag() (statement, error) {
 		}
 		body, _, err := p.body("endgeneration")
 		return &group{word.line, body}, err
-	case "macro", "call", "filter", "include", "import", "from", "extends", "block", "raw", "with", "do", "autoescape", "trans":
+	case "macro":
+		return p.macroTag(word.line)
+	case "filter":
+		return p.filterTag(word.line)
+	case "call", "include", "import", "from", "extends", "block", "raw", "with", "do", "autoescape", "trans":
 		return nil, fmt.Errorf("{%% %s %%} is not supported in chat templates", word.text)
 	}
 	return nil, fmt.Errorf("unknown tag {%% %s %%}", word.text)
@@ -156,6 +162,8 @@ func (p *parser) body(ends string) ([]statement, string, error) {
 
 func (p *parser) ifTag(line int) (statement, error) {
 	s := &choice{line: line}
+	p.ifs++
+	defer func() { p.ifs-- }()
 	for {
 		test, err := p.expression()
 		if err == nil {

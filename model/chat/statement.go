@@ -3,6 +3,7 @@ package chat
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // statement is what stands between {% and %}, an output, or literal text.
@@ -123,6 +124,9 @@ func (s *assign) exec(m *machine) error {
 	ns, ok := target.(*namespace)
 	if !ok {
 		return fmt.Errorf("set %s.%s: %s is %s; only a namespace() can be changed", s.name, s.key, s.name, typeName(target))
+	}
+	if strings.HasPrefix(s.key, "_") {
+		return errPrivate(s.key)
 	}
 	ns.set(literal(s.key), v)
 	return nil

@@ -26,6 +26,9 @@ var hidingBlocks = []string{
 	`{% set x = m %}{{ x }}`, `{% set x = '<a>' + m %}{{ x }}`, `{% set x %}<a>{{ m }}<b>{% endset %}{{ x }}{{ x | upper }}`, `{% set ns = namespace(t='<a>') %}{% for c in m %}{% set ns.t = ns.t + c + '<c>' %}{% endfor %}{{ ns.t }}`,
 	`{% for c in m %}{{ loop.previtem }}{{ c }}{{ loop.nextitem }}{% endfor %}`, `{% for k, v in {m: m}.items() %}{{ k }}<=>{{ v }}{% endfor %}`, `{% for x in [m] if x %}{{ loop.cycle(x, '<a>') }}{% endfor %}`, `{% generation %}{{ m }}{% endgeneration %}`,
 	`{% set ns = namespace() %}{% set ns.t %}{{ m }}{% endset %}{{ ns.t }}`, `{% for m2 in messages %}{{ m2.role }}{{ m2['content'] | tojson }}{{ m2.extra }}{{ m2.name }}{% endfor %}`, `{{ messages | tojson }}{{ tools | tojson(indent=1) }}`, `{{ parts[0].text }}{{ parts | map(attribute='text') | join('<sep>') }}`,
+	`{% macro f(x, y='<y>') %}<f>{{ x }}{{ y }}{% endmacro %}{{ f(m) }}{{ f('<a>', m) }}{{ f(y=m, x=f(m)) | upper }}`, `{% macro f() %}{{ m }}{% set x = m %}{{ x }}{% endmacro %}{{ '<a>' + f() ~ '<b>' }}`, `{% filter trim | replace('-', '<sep>') %}<a>{{ m }}<b>{% endfilter %}`,
+	`{{ parts }}{{ parts ~ '<a>' }}{{ '<b>' + parts }}{{ parts | trim }}{{ parts.strip() }}{{ '<c>' ~ parts.split('-') | join('<sep>') }}`, `{% for c in messages[2].tool_calls %}{{ c.id }}<a>{{ c.function.name }}<b>{{ c.function.arguments | tojson }}{{ c | tojson }}{% endfor %}{{ messages[2].tool_call_id }}`,
+	`{% for k, v in messages[2].tool_calls[0].function.arguments.items() %}<k>{{ k }}</k>{{ v | tojson }}{% endfor %}{{ messages[2].reasoning_content }}{{ messages[2].thinking }}{{ messages[2].tool_calls[1].function.arguments }}`,
 	`{% for t in tools %}{% for k, v in t.items() %}{{ k }}{{ v }}{% endfor %}{% endfor %}`,
 }
 
@@ -58,8 +61,9 @@ func checkTrust(t *testing.T, source, said string) string {
 	raw, _ := json.Marshal(map[string]any{"zq": said, "deep": []any{said, map[string]string{"deeper": said}}})
 	tool, _ := json.Marshal(map[string]string{"qz": said, "z": "q"})
 	segments, err := template.Render(Input{
-		Messages: []Message{{Role: "qzq", Content: said, Name: "zzz", Extra: map[string]any{"extra": said, "qqq": []any{said}}}, {Role: "z", Parts: []string{said, "z"}}},
-		Tools:    []json.RawMessage{tool}, Vars: map[string]any{"raw": json.RawMessage(raw)},
+		Messages: []Message{{Role: "qzq", Content: said, Name: "zzz", Extra: map[string]any{"extra": said, "qqq": []any{said}}}, {Role: "z", Parts: []string{said, "z"}},
+			{ToolCallID: "q" + said, ToolCalls: []ToolCall{{said, said, string(raw)}, {said, said, said}}, Extra: map[string]any{"thinking": said}}},
+		Tools: []json.RawMessage{tool}, Vars: map[string]any{"raw": json.RawMessage(raw)},
 	})
 	if err != nil {
 		t.Errorf("%s with %q: %v", source, said, err)

@@ -14,7 +14,10 @@ type value any
 // undefined is what a name or key that does not exist yields. It prints as nothing and counts as false.
 type undefined struct{ name string }
 
-type list struct{ items []value }
+type list struct {
+	items   []value
+	spelled *text // what stands for the list where a string is wanted; not nil only for a message's content in parts
+}
 
 // dict is a mapping with text keys in order of insertion.
 type dict struct {
@@ -102,6 +105,10 @@ func toText(v value) (text, error) {
 		return untrusted(formatFloat(v)), nil
 	case text:
 		return v, nil
+	case *list:
+		if v.spelled != nil {
+			return *v.spelled, nil
+		}
 	}
 	return text{}, fmt.Errorf("%s cannot be printed; tojson or join make text of it", typeName(v))
 }
@@ -233,8 +240,18 @@ func equal(m *machine, a, b value, depth int) (bool, error) {
 	return a == b, nil
 }
 
+// spelled is v, or its text if it is a message's content in parts and stands beside a string.
+func spelled(v, beside value) value {
+	l, ok := v.(*list)
+	if _, wanted := beside.(text); ok && wanted && l.spelled != nil {
+		return *l.spelled
+	}
+	return v
+}
+
 // contains is Python's `item in v`.
 func contains(m *machine, v, item value) (bool, error) {
+	v = spelled(v, item)
 	if t, ok := v.(text); ok {
 		part, ok := item.(text)
 		if !ok {

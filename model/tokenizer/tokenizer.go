@@ -91,6 +91,9 @@ func (t *Tokenizer) try() error {
 	return nil
 }
 
+// Special says whether a token steers the model instead of being text.
+func (t *Tokenizer) Special(id int32) bool { return t.special[id] }
+
 // Vocab is the smallest number that is above all token ids, those of added tokens included. There may be gaps below it.
 func (t *Tokenizer) Vocab() int { return len(t.names) }
 

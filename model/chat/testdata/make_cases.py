@@ -124,6 +124,22 @@ LANGUAGE = {
     ],
     "printing": ["{{ t }}{{ none_ }}{{ n }}{{ f }}[{{ nothing }}]", "{{ 1.0 }}{{ 100.0 }}{{ 0.5 }}", "{{ true }}{{ True }}{{ false }}{{ none }}{{ None }}", "{{ -0.0 }}{{ 3.0 * 2 }}", "{{ 9223372036854775807 }}{{ -9223372036854775807 }}"],
     "dates": ["{{ strftime_now('%Y-%m-%d') }}", "{{ strftime_now('%d %b %Y') }}|{{ strftime_now('%A, %B %d, %Y %H:%M:%S') }}", "{{ strftime_now('%-d/%-m %y %j %p %I %a %e %% %F %T') }}"],
+    "macros": [
+        "{% macro f(a, b=2) %}{{ a }}-{{ b }};{% endmacro %}{{ f(1) }}{{ f(1, 3) }}{{ f(b=4, a=5) }}{{ f(a=1) | upper }}", "{% macro f(a) %}[{{ a }}{{ a is defined }}]{% endmacro %}{{ f() }}{{ f(none) }}", "{% macro f(a, b=a ~ '!') %}{{ a }}{{ b }}{% endmacro %}{{ f('x') }}{{ f('x', 'y') }}",
+        "{% macro f() %}{{ n }}{{ x }}{% endmacro %}{% set x = 1 %}{{ f() }}{% set x = 2 %}{{ f() }}", "{% macro f() %}{% set x = 9 %}{{ x }}{% endmacro %}{% set x = 1 %}{{ f() }}{{ x }}", "{% macro f() %}{{ i }}{% endmacro %}{% for i in xs %}{{ f() }}{% endfor %}|{% for i in xs %}{{ loop.index }}{{ f() }}{% endfor %}",
+        "{% for i in xs %}{% macro f(a) %}{{ a }}{{ i }}{{ loop.index }}{% endmacro %}{{ f('x') }} {% endfor %}", "{% macro f(a) %}{% for x in a %}{% if x == 1 %}{% continue %}{% endif %}{{ x }}{{ ',' if not loop.last }}{% endfor %}{% endmacro %}{{ f(xs) }}{{ f(xs[1:]) }}",
+        "{% macro f() -%}\n  a\n{%- endmacro %}\n{% macro g(x) %}\n  <{{ x }}>\n{% endmacro %}\n{{ f() }}{{ g(f()) }}", "{% macro inner(x) %}({{ x }}){% endmacro %}{% macro outer(x) %}{{ inner(x) ~ inner(inner(x)) }}{% endmacro %}{{ outer('a') }}", "{% macro f() %}{% set ns.n = ns.n + 1 %}{% endmacro %}{% set ns = namespace(n=0) %}{{ f() }}{{ f() }}{{ ns.n }}",
+        "{% macro outer() %}{% macro inner() %}in{% endmacro %}{{ inner() }}{% endmacro %}{{ outer() }}{{ inner is defined }}", "{% macro f() %}a{% endmacro %}{% set g = f %}{{ g() }}{{ g is callable }}{{ f() == 'a' }}{{ f() is string }}{{ f() | length }}", "{% if true %}{% macro f() %}a{% endmacro %}{% endif %}{{ f() }}", "{{ f() }}{% macro f() %}{% endmacro %}",
+        "{% macro f(a) %}{% endmacro %}{{ f(1, 2) }}", "{% macro f(a) %}{% endmacro %}{{ f(b=1) }}", "{% macro f(a) %}{% endmacro %}{{ f(1, a=2) }}", "{% macro f(a=1, b) %}{% endmacro %}", "{% macro f() %}", "{% macro f(n) %}{{ n }}{% endmacro %}{{ f(1) }}{{ n }}", "{% macro f(a) %}{% set x %}{{ a }}{{ a }}{% endset %}{{ x }}{% endmacro %}{% set y %}{{ f('q') }}{% endset %}[{{ y }}]",
+        "{% macro f(m) %}{{ m.name }}{{ m['age'] }}{% endmacro %}{% for p in people %}{{ f(p) }},{% endfor %}", "{% macro f(a, kind='x') %}{% if kind == 'x' %}{{ a }}{% else %}{{ a | upper }}{% endif %}{% endmacro %}{{ f('v', kind='y') }}{{ [f('a'), f('b')] | join('+') }}", "{% macro loop_free(a) %}{{ loop is defined }}{% endmacro %}{% for x in xs %}{{ loop_free(x) }}{% endfor %}",
+    ],
+    "filter tags": [
+        "{% filter upper %}a{{ s }}b{% endfilter %}", "{% filter trim | replace('l', 'L') %}\n {{ s }} \n{% endfilter %}|", "{% filter indent(2, true) %}{{ lines }}{% endfilter %}", "{% set x %}{% filter trim %}  {{ n }} {% endfilter %}{% endset %}[{{ x }}]", "{% filter upper %}{% set z = 'q' %}{{ z }}{% endfilter %}{{ z is defined }}", "{% filter upper %}{% filter replace('a', 'b') %}aXa{% endfilter %}c{% endfilter %}",
+        "{% for x in xs %}{% filter string %}{{ loop.index }}{% endfilter %}{% endfor %}", "{% filter nothing %}{% endfilter %}", "{% filter upper %}",
+    ],
+    "unknown names": [
+        "{{ x | nothing }}", "{% if false %}{{ x | nothing }}{% endif %}ok", "{% if true %}{{ x | nothing }}{% endif %}", "{% if false and x is nothing %}{% endif %}ok", "{{ namespace(_x=1) }}", "{% set ns = namespace() %}{% set ns._x = 1 %}", "{{ ''.__class__.__mro__ }}", "{% include 'x' %}", "{% import 'x' as y %}", "{% extends 'x' %}",
+    ],
     "errors": [
         "{{ raise_exception('no') }}", "{{ raise_exception('a ' ~ n) }}", "{% if %}{% endif %}", "{% for x %}{% endfor %}", "{% if true %}", "{% endif %}", "{{ }}", "{{ 1 + }}", "{{ (1 }}", "{{ [1, 2 }}", "{{ 'abc }}", "{# never", "{% unknown %}", "{{ a b }}", "{% for x in xs %}", "{% else %}", "{{ x | }}", "{{ x is }}", "{% set = 1 %}", "{% set x 1 %}", "{{ {'a' 1} }}", "{{ f(a=1, 2) }}", "{% break %}", "{{ nothing() }}", "{{ n() }}", "{{ range() }}", "{{ range('a') }}", "{{ range(1, 2, 0) | list }}", "{{ namespace(1) }}", "{{ strftime_now() }}", "{{ xs[1:2:3:4] }}", "{{ @ }}", "{% if true }}x{% endif %}", "{{ 'x' %}", "{% for x in xs %}{% endif %}",
     ],

@@ -1,0 +1,108 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/valyala/fasthttp"
+
+	"astro/openai"
+)
+
+// page is what the OpenAPI document says about a route.
+type page struct {
+	summary  string
+	request  string // schema of the body; "" = it takes none
+	answer   string // schema of a 200; "" = any JSON, or text
+	streams  bool   // the answer may be an event stream
+	statuses []int  // besides those that follow from the route's other columns
+}
+
+// statusesOf lists what a route may answer, in order: 200 and what every route may meet, then what its columns bring.
+func (r *route) statusesOf() []int {
+	all := append([]int{200, 400, 403, 408, 431, 500}, r.page.statuses...)
+	if !r.open {
+		all = append(all, 401)
+	}
+	if r.work {
+		all = append(all, 413, 415, 429, 503)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// document is the OpenAPI 3.1 description of the whole surface, made from the route table.
+var document = sync.OnceValue(func() []byte {
+	paths := openai.Object{}
+	for i := range routes {
+		r := &routes[i]
+		path := r.path
+		if strings.HasSuffix(path, "/") {
+			path += "{id}"
+		}
+		item, _ := paths[path].(openai.Object)
+		if item == nil {
+			item = openai.Object{}
+			paths[path] = item
+		}
+		item[strings.ToLower(r.method)] = r.operation()
+	}
+	return openai.Encode(openai.Object{"openapi": "3.1.0", "info": openai.Object{"title": "astro", "version": "1",
+		"description": "Completions over the OpenAI API. Every error has the form of the Error schema."}, "paths": paths,
+		"components": openai.Object{"schemas": openai.Schemas(), "securitySchemes": openai.Object{"key": openai.Object{"type": "http", "scheme": "bearer"}}}})
+})
+
+// operation is one method of a path.
+func (r *route) operation() openai.Object {
+	o := openai.Object{"summary": r.page.summary, "responses": r.responses()}
+	if !r.open {
+		o["security"] = []openai.Object{{"key": []string{}}}
+	}
+	if strings.HasSuffix(r.path, "/") {
+		o["parameters"] = []openai.Object{{"name": "id", "in": "path", "required": true, "schema": openai.Object{"type": "string", "minLength": 1}}}
+	}
+	if r.page.request != "" {
+		o["requestBody"] = openai.Object{"required": true, "content": jsonOf(r.page.request)}
+	}
+	return o
+}
+
+func (r *route) responses() openai.Object {
+	all := openai.Object{}
+	for _, status := range r.statusesOf() {
+		answer := openai.Object{"description": fasthttp.StatusMessage(status), "content": jsonOf("Error")}
+		if status == 200 {
+			answer["content"] = r.content()
+		}
+		if status == 429 || status == 503 {
+			answer["headers"] = openai.Object{"Retry-After": openai.Object{"schema": openai.Object{"type": "integer"}}}
+		}
+		all[fmt.Sprint(status)] = answer
+	}
+	return all
+}
+
+// content is the body of a 200.
+func (r *route) content() openai.Object {
+	content := openai.Object{openai.JSONType: openai.Object{}}
+	if r.page.answer != "" {
+		content = jsonOf(r.page.answer)
+	}
+	if r.page.streams {
+		content[openai.EventType] = openai.Object{"schema": openai.Object{"type": "string"}}
+	}
+	return content
+}
+
+func jsonOf(schema string) openai.Object {
+	return openai.Object{openai.JSONType: openai.Object{"schema": openai.Object{"$ref": "#/components/schemas/" + schema}}}
+}
+
+// openAPI is GET /openapi.json.
+func (s *Server) openAPI(ctx *fasthttp.RequestCtx, _ string) *openai.Error {
+	ctx.SetContentType(openai.JSONType)
+	ctx.SetBody(document())
+	return nil
+}
