@@ -11,6 +11,7 @@ func (s *Scheduler) admit() {
 		}
 		if q.sub.queued {
 			s.leaveQueue(q.sub)
+			s.admitted = append(s.admitted, q.sub.number)
 		}
 	}
 }

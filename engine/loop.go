@@ -36,6 +36,11 @@ func (e *Engine) loop() {
 // sees it counted.
 func (e *Engine) step() bool {
 	plan := e.scheduler.Next()
+	for _, number := range e.scheduler.Admitted() {
+		if s := e.streams[number]; s != nil {
+			s.admit(e.options.Clock())
+		}
+	}
 	if plan.Empty() {
 		return false
 	}

@@ -33,6 +33,7 @@ type Scheduler struct {
 	retired  []int64       // versions that nobody needs any more, not yet taken
 	plan     *Plan         // in flight; nil = none
 	planned  []*sequence   // by row of plan
+	admitted []uint64      // Requests that left the queue in the last Next
 	events   []Event       // made by the operation under way
 	counters Counters
 }
@@ -116,7 +117,7 @@ func (s *Scheduler) unpin(version int64) {
 // Apply or Fail.
 func (s *Scheduler) Next() *Plan {
 	s.mustBeIdle("Next")
-	s.plan, s.planned = &Plan{}, s.planned[:0]
+	s.plan, s.planned, s.admitted = &Plan{}, s.planned[:0], s.admitted[:0]
 	s.admit()
 	left := s.planDecodes(s.config.StepTokens)
 	s.planPrefills(left)
@@ -127,6 +128,9 @@ func (s *Scheduler) Next() *Plan {
 	s.check()
 	return plan
 }
+
+// Admitted lists the Requests that the last Next took out of the queue; the slice is valid until the next one.
+func (s *Scheduler) Admitted() []uint64 { return s.admitted }
 
 // planDecodes gives each running Sequence that lacks one token its row, and returns what is left of the budget.
 func (s *Scheduler) planDecodes(budget int) int {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"time"
 )
 
 // Stream carries the Events of one Request, those of its samples mixed in the order in which they happened. One goroutine
@@ -20,13 +21,34 @@ type Stream struct {
 	unread  []int  // by sample
 	stalled []bool // by sample
 	left    int    // samples whose last Event has not arrived
+	times   Times
 	closed  bool
 	detach  func() bool   // from Submit's ctx
 	arrived chan struct{} // holds one token when Next may have something to look at
 }
 
+// Times says when a Request got how far; zero = not yet. By Options.Clock.
+type Times struct {
+	Submitted time.Time // it was handed to Submit
+	Admitted  time.Time // its first sample got a slot: what is before that is the queue
+}
+
 func newStream(e *Engine, r Request) *Stream {
-	return &Stream{engine: e, request: r, unread: make([]int, r.N), stalled: make([]bool, r.N), left: r.N, arrived: make(chan struct{}, 1)}
+	return &Stream{engine: e, request: r, unread: make([]int, r.N), stalled: make([]bool, r.N), left: r.N, arrived: make(chan struct{}, 1),
+		times: Times{Submitted: e.options.Clock()}}
+}
+
+// Times may be called at any time.
+func (s *Stream) Times() Times {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.times
+}
+
+func (s *Stream) admit(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.times.Admitted = now
 }
 
 // Request is what was submitted, with the id and seed that Submit filled in.
