@@ -58,6 +58,10 @@ test-verifier: ## grade the conformance cases in ../shared/data: pass rates by f
 	@go test -count 1 -tags invariants -v -run 'Cases$$|Gold|GSM8K|Hostile' ./training/reward/ | grep -vE '^(=== |    --- )'
 	@go test -run '^$$' -bench 'Cases|Hostile' ./training/reward/
 
+.PHONY: templates
+templates: ## fetch the chat templates of real models into .cache/templates, where the tests of model/chat look for them
+	@python3 scripts/fetch_templates.py
+
 .PHONY: fuzz
 fuzz: .cache-tokenizers ## run each fuzz test for FUZZTIME (20s)
 	@scripts/fuzz.sh $(FUZZTIME) $(PACKAGES)
