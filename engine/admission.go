@@ -2,7 +2,8 @@ package engine
 
 import "astro/engine/kvcache"
 
-// admit gives slots to waiting Sequences in order, until the first that does not fit. Stalled ones are passed over.
+// admit gives slots to waiting Sequences in order, until the first that does not fit. Stalled ones are passed over, and those of
+// Batch whose prompt a sibling computes: they would only wait in the slot.
 func (s *Scheduler) admit() {
 	for {
 		q := s.first()
@@ -19,7 +20,7 @@ func (s *Scheduler) admit() {
 // first is the waiting Sequence that is admitted next; nil = none.
 func (s *Scheduler) first() *sequence {
 	for _, q := range s.waiting {
-		if !q.stalled {
+		if !q.stalled && !q.awaitsPrompt() {
 			return q
 		}
 	}

@@ -22,8 +22,16 @@ type Options struct {
 	StepTimeout  time.Duration    // Progress is an error when work has waited this long for a step to end; 0 = 30 s
 	OnCompletion func(Completion) // gets every finished sample before its last Event leaves; on the engine's goroutine: be quick
 	OnFailure    func(error)      // gets every failed step once, with the stack of a panic; on the engine's goroutine
+	OnStep       func(StepInfo)   // gets every step that did not fail; on the engine's goroutine
 	Clock        func() time.Time // nil = time.Now; only progress is timed
 	Random       io.Reader        // of ids, seeds and the cache secret; nil = crypto/rand
+}
+
+// StepInfo is what one step did.
+type StepInfo struct {
+	Rows   int           // of the Plan
+	Tokens int           // of prompts that were read, and drawn ones; over all steps of a Request, the tokens that its usage has
+	Took   time.Duration // by the Runner
 }
 
 func (o Options) withDefaults() Options {
@@ -41,6 +49,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnFailure == nil {
 		o.OnFailure = func(error) {}
+	}
+	if o.OnStep == nil {
+		o.OnStep = func(StepInfo) {}
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -161,6 +172,9 @@ func (e *Engine) swap(p *model.Policy) error {
 	e.settle()
 	return nil
 }
+
+// Config is the Scheduler's, as the Engine was made with.
+func (e *Engine) Config() Config { return e.options.Config }
 
 // Version is the current Policy's.
 func (e *Engine) Version() int64 { return e.Stats().Version }

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // loop is the engine's goroutine: commands, then a step, until Close. When nothing can run it sleeps.
@@ -45,8 +46,11 @@ func (e *Engine) step() bool {
 		return false
 	}
 	var events []Event
+	begin := e.options.Clock()
 	result, err := e.run(plan)
 	if err == nil {
+		info := stepInfo(plan, e.options.Clock().Sub(begin))
+		e.protect(func() { e.options.OnStep(info) })
 		events = e.scheduler.Apply(result)
 	} else {
 		events = e.scheduler.Fail(err)
@@ -55,6 +59,20 @@ func (e *Engine) step() bool {
 	e.settle()
 	e.deliver(events)
 	return true
+}
+
+func stepInfo(plan *Plan, took time.Duration) StepInfo {
+	info := StepInfo{Rows: len(plan.Rows), Took: took}
+	for i := range plan.Rows {
+		row := &plan.Rows[i]
+		if len(row.Tokens) > 1 || row.Sample == nil { // else it feeds the token that was drawn before
+			info.Tokens += len(row.Tokens)
+		}
+		if row.Sample != nil {
+			info.Tokens++
+		}
+	}
+	return info
 }
 
 // run executes a Plan and makes a panic an error: it concerns the Sequences of this Plan, not the process. What a Runner

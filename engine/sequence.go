@@ -112,6 +112,12 @@ func (q *sequence) leads() bool {
 // inherits says whether it may take over its prompt from a sibling: it scores nothing, so it need not compute it all.
 func (q *sequence) inherits() bool { return q.leads() && q.scores == nil }
 
+// awaitsPrompt says that it gains nothing by a slot yet: a sibling computes the prompt. Interactive ones take it all the same, or
+// others that wait would, and the samples of one Request would begin far apart.
+func (q *sequence) awaitsPrompt() bool {
+	return q.sub.request.Class == Batch && q.sub.lead != nil && q.inherits()
+}
+
 // reuse is the number of leading tokens whose pages may come from the prefix cache: all but one, for the next draw needs
 // logits, and none whose score is still wanted.
 func (q *sequence) reuse() int {

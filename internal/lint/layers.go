@@ -36,7 +36,7 @@ var sideways = map[[2]string]string{
 // and, where two share a row, neither may import the other. Other folders (engine, server, ...) order themselves.
 var inside = map[string][][]string{
 	"model": {
-		{"model/safetensors", "model/chat"},
+		{"model/safetensors", "model/chat", "model/hub"},
 		{"model", "model/tokenizer"},
 		{"model/llama"},
 	},
@@ -44,7 +44,7 @@ var inside = map[string][][]string{
 		{"training/reward", "training/eval", "training/random"},
 		{"training/checkpoint", "training/tree"},
 		{"training/search", "training/linearize", "training/trainer", "training/countdown"},
-		{"training/sft", "training/grpo"},
+		{"training/sft", "training/grpo", "training/kto"},
 		{"training"},
 		{"training/recipe"},
 	},

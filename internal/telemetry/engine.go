@@ -1,0 +1,94 @@
+package telemetry
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// EngineState is the engine's state in numbers, as metrics need it. Counts are since the start.
+type EngineState struct {
+	Running, Waiting, Stalled int // sequences
+	QueuedRequests            int // without a slot yet; the rest of Waiting was preempted
+
+	Pages, HeldPages, PageTokens int
+	CacheType                    string // of keys and values
+	PrefixCache                  bool
+
+	PromptTokens, CachedTokens, OutputTokens uint64 // computed; taken from the prefix cache; drawn
+	Preemptions, Evictions                   uint64
+	Steps, FailedSteps                       uint64
+	PolicyVersion                            int64
+}
+
+// engineCollector reads a EngineState whenever metrics are read.
+type engineCollector struct{ state func() EngineState }
+
+// reading is one line of the table below.
+type reading struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(*EngineState) float64
+}
+
+func gauge(name, help string, value func(*EngineState) float64) reading {
+	return reading{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, value}
+}
+
+func counter(name, help string, value func(*EngineState) uint64) reading {
+	return reading{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(s *EngineState) float64 { return float64(value(s)) }}
+}
+
+var readings = []reading{
+	gauge("vllm:num_requests_running", "Sequences with a slot.", func(s *EngineState) float64 { return float64(s.Running) }),
+	gauge("vllm:num_requests_waiting", "Sequences without one.", func(s *EngineState) float64 { return float64(s.Waiting) }),
+	gauge("vllm:kv_cache_usage_perc", "Share of pages that sequences hold; 1 = all.", func(s *EngineState) float64 {
+		return float64(s.HeldPages) / float64(max(1, s.Pages))
+	}),
+	counter("vllm:prompt_tokens_total", "Tokens of prompts, cached ones too.", func(s *EngineState) uint64 { return s.PromptTokens + s.CachedTokens }),
+	counter("vllm:prompt_tokens_cached_total", "Tokens of prompts that came from the prefix cache.", func(s *EngineState) uint64 { return s.CachedTokens }),
+	counter("vllm:generation_tokens_total", "Tokens that were drawn.", func(s *EngineState) uint64 { return s.OutputTokens }),
+	counter("vllm:prefix_cache_queries_total", "Tokens that were looked up in the prefix cache.", func(s *EngineState) uint64 { return s.PromptTokens + s.CachedTokens }),
+	counter("vllm:prefix_cache_hits_total", "Tokens that were found there.", func(s *EngineState) uint64 { return s.CachedTokens }),
+	counter("vllm:num_preemptions_total", "Sequences that lost their slot to others.", func(s *EngineState) uint64 { return s.Preemptions }),
+	counter("astro_page_evictions_total", "Cached pages that were given to others.", func(s *EngineState) uint64 { return s.Evictions }),
+	counter("astro_steps_total", "Steps of the engine.", func(s *EngineState) uint64 { return s.Steps }),
+	counter("astro_failed_steps_total", "Steps that failed with all their sequences.", func(s *EngineState) uint64 { return s.FailedSteps }),
+	gauge("astro_sequences_stalled", "Sequences that wait for their client to read.", func(s *EngineState) float64 { return float64(s.Stalled) }),
+	gauge("astro_policy_version", "Version of the weights that new requests run on.", func(s *EngineState) float64 { return float64(s.PolicyVersion) }),
+}
+
+var (
+	waitingDesc = prometheus.NewDesc("vllm:num_requests_waiting_by_reason", "Sequences without a slot: capacity = new, deferred = preempted.", []string{"reason"}, nil)
+	sleepDesc   = prometheus.NewDesc("vllm:engine_sleep_state", "1 for the present state; this engine never sleeps.", []string{"sleep_state"}, nil)
+	cacheDesc   = prometheus.NewDesc("vllm:cache_config_info", "The KV cache; always 1.", []string{"block_size", "num_gpu_blocks", "cache_dtype", "enable_prefix_caching"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c *engineCollector) Describe(out chan<- *prometheus.Desc) {
+	for i := range readings {
+		out <- readings[i].desc
+	}
+	out <- waitingDesc
+	out <- sleepDesc
+	out <- cacheDesc
+}
+
+// Collect implements prometheus.Collector.
+func (c *engineCollector) Collect(out chan<- prometheus.Metric) {
+	s := c.state()
+	for i := range readings {
+		r := &readings[i]
+		out <- prometheus.MustNewConstMetric(r.desc, r.kind, r.value(&s))
+	}
+	set := func(desc *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	fresh := min(s.QueuedRequests, s.Waiting)
+	set(waitingDesc, float64(fresh), "capacity")
+	set(waitingDesc, float64(s.Waiting-fresh), "deferred")
+	set(sleepDesc, 1, "awake")
+	set(sleepDesc, 0, "weights_offloaded")
+	set(sleepDesc, 0, "discard_all")
+	set(cacheDesc, 1, strconv.Itoa(s.PageTokens), strconv.Itoa(s.Pages), s.CacheType, strconv.FormatBool(s.PrefixCache))
+}
