@@ -24,11 +24,14 @@ RUN make build RELEASE="$RELEASE" && scripts/rootfs.sh lay /rootfs
 
 FROM debian:trixie-slim
 COPY --from=build /rootfs /
-# XDG_CACHE_HOME: where compiled XLA programs are kept; mount a volume there to keep them across restarts.
+# Compiled XLA programs go to XDG_CACHE_HOME. To keep them across restarts, mount a volume at /var/cache/astro and say so there.
+RUN install -d -m 0700 -o 65532 -g 65532 /var/cache/astro
 ENV XDG_CACHE_HOME=/tmp
 WORKDIR /usr/local/share/astro
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
+# /ready, not /health: it says that the engine moves. Another port or TLS needs another --health-cmd.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=2m --retries=3 CMD ["/usr/local/bin/astro", "probe"]
 ENTRYPOINT ["/usr/local/bin/astro"]
 CMD ["serve"]

@@ -72,6 +72,7 @@ serve_once() {
   curl -fsS --max-time 60 "$url/v1/chat/completions" -H 'Content-Type: application/json' \
     -d '{"model":"countdown-base","messages":[{"role":"user","content":"3 7 2 9 -> 27"}],"max_tokens":16}' | cut -c1-300
   echo
+  (inside /usr/local/bin/astro probe --url "$url") || fail "astro probe, the image's health check, does not find the server ready"
   server=$(children "$pid")
   [[ $(awk '/^Uid:/{print $2}' "/proc/$server/status") == "$user" ]] || fail "the server does not run as user $user"
   kill -TERM "$server"

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
+
+	"astro/openai/client"
 )
 
 // Bounds of a run.
@@ -48,10 +49,11 @@ func (c *Config) check() error {
 		return fmt.Errorf("top-p %g: want above 0, up to 1", c.TopP)
 	case c.MaxTokens < 0:
 		return fmt.Errorf("max-tokens %d: want at least 1, or 0 for the server's default", c.MaxTokens)
-	case !strings.HasPrefix(c.Client.URL, "http://") && !strings.HasPrefix(c.Client.URL, "https://"):
-		return fmt.Errorf("address %q: want one like http://127.0.0.1:8080", c.Client.URL)
 	case c.Client.Retry.Tries < 1:
 		return fmt.Errorf("%d tries: want at least 1", c.Client.Retry.Tries)
+	}
+	if err := client.CheckURL(c.Client.URL); err != nil {
+		return err
 	}
 	for name, list := range map[string][]int{"pass": c.Pass, "maj": c.Maj} {
 		if i := slices.IndexFunc(list, func(k int) bool { return k < 1 || k > c.Samples }); i >= 0 {
@@ -195,7 +197,7 @@ func feed(ctx context.Context, work chan<- key, missing []key) {
 
 // answer asks for one sample.
 func (r *run) answer(ctx context.Context, k key) (Sample, error) {
-	q := Query{Prompt: r.Prompt.Ask(r.problems[k.problem].Text), Temperature: r.Temperature, TopP: r.TopP, MaxTokens: r.MaxTokens, Seed: k.seed(r.Seed)}
+	q := client.Query{Prompt: r.Prompt.Ask(r.problems[k.problem].Text), Temperature: r.Temperature, TopP: r.TopP, MaxTokens: r.MaxTokens, Seed: k.seed(r.Seed)}
 	if k.greedy {
 		q.Temperature, q.TopP = 0, 1
 	}

@@ -41,7 +41,7 @@ func PairedBootstrap(a, b []float64, resamples int, seed uint64) Difference {
 	}
 	means := resample(deltas, resamples, seed)
 	d.SE = Mean(means).SE * math.Sqrt(float64(resamples))
-	d.Interval = Interval{quantile(means, .025), quantile(means, .975)}
+	d.Interval = Interval{Quantile(means, .025), Quantile(means, .975)}
 	d.P = twoSided(means)
 	return d
 }
@@ -61,8 +61,8 @@ func resample(values []float64, resamples int, seed uint64) []float64 {
 	return means
 }
 
-// quantile of sorted values, between neighbours by their distance.
-func quantile(sorted []float64, q float64) float64 {
+// Quantile is the value at q in [0, 1] of at least one sorted value, between neighbours by their distance (as numpy has it).
+func Quantile(sorted []float64, q float64) float64 {
 	at := q * float64(len(sorted)-1)
 	low := int(at)
 	high := min(low+1, len(sorted)-1)

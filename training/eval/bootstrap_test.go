@@ -43,6 +43,6 @@ func TestPairedBootstrapOfTwo(t *testing.T) {
 func TestQuantile(t *testing.T) {
 	values := []float64{1, 2, 4, 8}
 	for q, want := range map[float64]float64{0: 1, 1: 8, 0.5: 3, 0.25: 1.75} {
-		near(t, "quantile", quantile(values, q), want)
+		near(t, "quantile", Quantile(values, q), want)
 	}
 }
