@@ -70,6 +70,9 @@ func (s *Scheduler) applyRow(q *sequence, row *Row, result *RowResult) {
 	s.cache.Publish(q.table, q.tokens[:q.computed])
 	s.forkPrompt(q)
 	q.keepScores(row, result)
+	if row.Embed {
+		q.embedded = q.embedded.add(result.Embedding)
+	}
 	switch {
 	case row.Sample != nil:
 		s.appendToken(q, result.Choice)
@@ -86,6 +89,8 @@ func (s *Scheduler) checkRow(row *Row, result *RowResult) error {
 		return result.Err
 	case row.Score != nil && len(result.Scores) != len(row.Tokens):
 		return fmt.Errorf("the runner scored %d tokens of %d", len(result.Scores), len(row.Tokens))
+	case row.Embed && result.Embedding == nil:
+		return errors.New("the runner gave no embedding")
 	case row.Sample == nil:
 		return nil
 	case choice.Token < 0 || int(choice.Token) >= s.config.Vocab:
@@ -117,9 +122,14 @@ func (s *Scheduler) appendToken(q *sequence, choice sampler.Choice) {
 	q.choices = append(q.choices, choice)
 	s.counters.OutputTokens++
 	event := Event{Choice: choice, HasToken: true}
+	over, err := q.constraint.take(choice.Token)
 	switch {
+	case err != nil:
+		s.finish(q, FinishError, -1, err)
 	case slices.Contains(q.sub.stops, choice.Token):
 		s.finishWith(q, event, FinishStop, choice.Token, nil)
+	case over:
+		s.finishWith(q, event, FinishStop, -1, nil)
 	case len(q.tokens) >= q.sub.limit:
 		s.finishWith(q, event, FinishLength, -1, nil)
 	default:
@@ -136,6 +146,9 @@ func (s *Scheduler) finish(q *sequence, reason FinishReason, stopID int32, err e
 // finishWith ends a sample with its last Event. Its slot and pages are free at once.
 func (s *Scheduler) finishWith(q *sequence, event Event, reason FinishReason, stopID int32, err error) {
 	event.Finish, event.StopID, event.Err = reason, stopID, err
+	if reason == FinishLength {
+		event.Embedding = q.embedded
+	}
 	event.completion = q.completion(reason, err)
 	s.emit(q, event)
 	s.counters.Finished[reason]++

@@ -13,6 +13,7 @@ type Bucket struct {
 	Tokens int  // tokens fed per Sequence: 1 to decode, more to prefill
 	Pages  int  // length of each page table
 	Score  bool // logits of every token leave the program, not only of the last
+	Embed  bool // hidden states leave it
 }
 
 // String names the program of a Bucket in logs and caches.
@@ -20,6 +21,9 @@ func (b Bucket) String() string {
 	kind := "forward"
 	if b.Score {
 		kind = "score"
+	}
+	if b.Embed {
+		kind += "_embed"
 	}
 	return fmt.Sprintf("%s_%dx%dx%d", kind, b.Seqs, b.Tokens, b.Pages)
 }
@@ -39,7 +43,7 @@ func (b Bucket) before(other Bucket, n int) bool {
 }
 
 func (b Bucket) holds(want Bucket) bool {
-	return b.Tokens >= want.Tokens && b.Pages >= want.Pages && b.Score == want.Score
+	return b.Tokens >= want.Tokens && b.Pages >= want.Pages && b.Score == want.Score && b.Embed == want.Embed
 }
 
 // maxQueuedBuckets bounds the Buckets that wait for the background compiler; one more is compiled when it is wanted again.

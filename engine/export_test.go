@@ -22,12 +22,11 @@ func (r *DeviceRunner) Logits(row Row) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	last, every, err := r.step(b, program, r.policies[row.Version], []Row{row}, []int{0})
+	made, err := r.step(b, program, r.policies[row.Version], []Row{row}, []int{0})
 	if err != nil {
 		return nil, err
 	}
-	defer last.FinalizeAll()
-	defer every.FinalizeAll()
-	all, err := tensors.CopyFlatData[float32](every)
+	defer freeAll(made)
+	all, err := tensors.CopyFlatData[float32](made[1])
 	return all[:len(row.Tokens)*r.forward.config.Vocab], err
 }

@@ -37,12 +37,9 @@ func (b Bucket) batchWidth() int { return 3*b.Tokens + b.Pages + 1 }
 
 // spec is the program of one Bucket. Parameters: batch [seqs, batchWidth] i32, rope cos and sin, head [hidden, vocab], the
 // weights, then the K and V pool of every layer, updated in place. Results: the last tokens' logits [seqs, vocab] f32, with Score those of all tokens
-// [seqs*tokens, vocab] f32, then the pools.
+// [seqs*tokens, vocab] f32, with Embed the embeddings [seqs, 2*hidden] f32, then the pools.
 func (f *forward) spec(b Bucket) device.Spec {
-	logits := 1
-	if b.Score {
-		logits = 2
-	}
+	logits := b.results()
 	table := shapes.Make(dtypes.Float32, f.positions, f.config.HeadDim/2)
 	params := []device.Param{
 		{Name: "batch", Shape: shapes.Make(dtypes.Int32, b.Seqs, b.batchWidth()), Alias: -1},
@@ -78,7 +75,21 @@ func (f *forward) build(b Bucket, in []*Node) []*Node {
 	if b.Score {
 		out = append(out, llama.Logits(head, rows))
 	}
+	if b.Embed {
+		out = append(out, f.embeddings(b, rows, last))
+	}
 	return append(out, pools...)
+}
+
+// results is the number of results before the pools.
+func (b Bucket) results() int {
+	n := 1
+	for _, more := range []bool{b.Score, b.Embed} {
+		if more {
+			n++
+		}
+	}
+	return n
 }
 
 // lastRows picks each Sequence's last fed token from hidden [seqs*tokens, hidden]: the only one whose logits decode needs.

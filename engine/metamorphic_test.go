@@ -9,6 +9,7 @@ import (
 	"astro/engine"
 	"astro/engine/enginetest"
 	"astro/sampler"
+	"astro/sampler/grammar"
 )
 
 const (
@@ -101,10 +102,32 @@ func randomRequest(rng *rand.Rand) engine.Request {
 	if rng.IntN(4) == 0 {
 		r.Allowed, r.MinTokens = []uint64{rng.Uint64() | 1<<rng.IntN(vocab)}, 0
 	}
+	if rng.IntN(4) == 0 {
+		r.Allowed, r.IgnoreEOS = nil, false
+		r.Grammar = someGrammar(rng)
+	}
 	if r.Priority = int32(rng.IntN(3) - 1); r.Priority > 0 { // less urgent work is often Batch
 		r.Class = engine.Batch
 	}
 	return r
+}
+
+// someGrammar is over the vocabulary that spells tokens 1 to 11 as a to k. Each Request has its own: goroutines do not share them.
+func someGrammar(rng *rand.Rand) *grammar.Grammar {
+	tokens := make([][]byte, vocab)
+	for i := 1; i < vocab; i++ {
+		tokens[i] = []byte{'a' + byte(i) - 1}
+	}
+	v, err := grammar.NewVocab(tokens, []int32{0})
+	if err != nil {
+		panic(err)
+	}
+	expression := []string{"[a-e]*", "(ab|cd)+e?", "a{3,9}", "[a-k]", "(a|bc){2}[d-k]*k"}[rng.IntN(5)]
+	g, err := grammar.Compile(grammar.Regex(expression), v, grammar.Limits{})
+	if err != nil {
+		panic(err)
+	}
+	return g
 }
 
 // disturb cancels, stops, stalls or preempts somebody.

@@ -28,6 +28,7 @@ type Row struct {
 	Pages   []int32      // page table covering positions 0 to Start+len(Tokens)-1; read only
 	Sample  *sampler.Row // nil = no token is drawn
 	Score   *Score       // nil = no token is scored
+	Embed   bool         // hidden states are wanted
 }
 
 // Score asks for the log-probabilities of given tokens.
@@ -41,9 +42,10 @@ type Result struct{ Rows []RowResult } // len = len(Plan.Rows)
 
 // RowResult holds what its Row asked for.
 type RowResult struct {
-	Choice sampler.Choice // valid if Sample was set
-	Scores []TokenScore   // len(Score.Targets) if Score was set
-	Err    error          // this row alone failed (its logits were not finite): its Sequence ends with FinishError
+	Choice    sampler.Choice // valid if Sample was set
+	Scores    []TokenScore   // len(Score.Targets) if Score was set
+	Embedding *Embedding     // of the fed tokens, if Embed was set
+	Err       error          // this row alone failed (its logits were not finite): its Sequence ends with FinishError
 }
 
 // TokenScore is a given token's log-probability and the best alternatives at its position.

@@ -102,7 +102,7 @@ func (s *Scheduler) stop(q *sequence) {
 		s.cache.Close(q.table)
 		q.table = nil
 	}
-	q.computed = 0
+	q.computed, q.embedded = 0, nil
 	if q.sub.lead != q {
 		return
 	}

@@ -3,7 +3,10 @@
 // Scheduler decides (no clock, goroutine, device or log), a Runner executes, Engine is the loop between them.
 package engine
 
-import "astro/sampler"
+import (
+	"astro/sampler"
+	"astro/sampler/grammar"
+)
 
 // Class orders Requests of different urgency: every waiting Interactive request is admitted before any Batch one.
 type Class uint8
@@ -25,13 +28,20 @@ type Request struct {
 	StopTokens []int32        // ids that end a sample, besides the model's own end-of-sequence ids
 	IgnoreEOS  bool           // the model's end-of-sequence ids do not end a sample
 	Allowed    []uint64       // tokens that may be drawn, as in sampler.Row; nil = all
-	TopN       int            // alternatives per generated token, 0 to sampler.MaxTopLogprobs
-	Score      bool           // log-probabilities of the prompt's tokens are wanted (the first token has none)
-	ScoreTopN  int            // alternatives per prompt token
-	Class      Class
-	Priority   int32  // among Requests of one Class the lowest is admitted first, and preempted last
-	Salt       string // tenant: prefixes are shared only between equal salts
-	Version    int64  // policy to run on; 0 = the current one when the Request is admitted
+
+	// Grammar, if it is not nil, is what the output must follow: nothing else is drawn, and a sample ends when its text is complete and
+	// nothing may follow. It belongs to the engine's goroutine from Submit on; Requests may share one. It excludes Allowed and IgnoreEOS.
+	// MinTokens does not hold a text back that can only end.
+	Grammar *grammar.Grammar
+
+	TopN      int  // alternatives per generated token, 0 to sampler.MaxTopLogprobs
+	Score     bool // log-probabilities of the prompt's tokens are wanted (the first token has none)
+	ScoreTopN int  // alternatives per prompt token
+	Embed     bool // the prompt\'s Embedding is wanted; with MaxTokens 0 and one sample
+	Class     Class
+	Priority  int32  // among Requests of one Class the lowest is admitted first, and preempted last
+	Salt      string // tenant: prefixes are shared only between equal salts
+	Version   int64  // policy to run on; 0 = the current one when the Request is admitted
 }
 
 // FinishReason says why a sample ended; "" means that it goes on.
@@ -57,6 +67,7 @@ type Event struct {
 	Err      error        // with FinishError
 
 	PromptScores []TokenScore // on the first Event of sample 0 if Request.Score: one per prompt token, the first without a value
+	Embedding    *Embedding   // on the last Event, if Request.Embed
 	CachedTokens int          // on the first Event of a sample: prompt tokens that came from the prefix cache
 
 	completion *Completion // with Finish: the whole sample, for Options.OnCompletion

@@ -209,6 +209,7 @@ type group struct {
 	version int64
 	tokens  int // per Sequence, a power of two
 	score   bool
+	embed   bool
 	rows    []int // indexes in Plan.Rows
 }
 
@@ -218,7 +219,7 @@ func (r *DeviceRunner) groups(rows []Row) []*group {
 	var list []*group
 	find := func(g group) *group {
 		for _, old := range list {
-			if old.version == g.version && old.tokens == g.tokens && old.score == g.score {
+			if old.version == g.version && old.tokens == g.tokens && old.score == g.score && old.embed == g.embed {
 				return old
 			}
 		}
@@ -227,7 +228,7 @@ func (r *DeviceRunner) groups(rows []Row) []*group {
 	}
 	for i := range rows {
 		row := &rows[i]
-		g := find(group{version: row.Version, tokens: tokensBucket(len(row.Tokens)), score: row.Score != nil})
+		g := find(group{version: row.Version, tokens: tokensBucket(len(row.Tokens)), score: row.Score != nil, embed: row.Embed})
 		g.rows = append(g.rows, i)
 	}
 	for _, g := range list {
@@ -242,7 +243,9 @@ func (r *DeviceRunner) runSome(g *group, all []Row, list []int, out []RowResult)
 	for _, i := range list {
 		pages = max(pages, len(all[i].Pages))
 	}
-	b, program, err := r.buckets.pick(r.bucket(len(list), g.tokens, pages, g.score), len(list))
+	want := r.bucket(len(list), g.tokens, pages, g.score)
+	want.Embed = g.embed
+	b, program, err := r.buckets.pick(want, len(list))
 	if err != nil {
 		return 0, err
 	}
@@ -251,34 +254,33 @@ func (r *DeviceRunner) runSome(g *group, all []Row, list []int, out []RowResult)
 	if policy == nil {
 		panic(fmt.Sprintf("BUG: got a row of version %d; want one that is published", g.version))
 	}
-	logits, scores, err := r.step(b, program, policy, all, list)
+	made, err := r.step(b, program, policy, all, list)
 	if err != nil {
 		return 0, err
 	}
-	defer logits.FinalizeAll()
-	if err := r.draws.sample(logits, all, list, out); err != nil {
+	defer freeAll(made)
+	if err := r.draws.sample(made[0], all, list, out); err != nil {
 		return 0, err
 	}
-	if scores != nil {
-		defer scores.FinalizeAll()
-		err = r.draws.score(scores, b, all, list, out)
+	if b.Score {
+		err = r.draws.score(made[1], b, all, list, out)
+	}
+	if b.Embed && err == nil {
+		err = takeEmbeddings(made[len(made)-1], all, list, out)
 	}
 	return len(list), err
 }
 
-// step runs one program: its logits [seqs, vocab] and, for a scoring Bucket, those of every token [seqs*tokens, vocab].
-func (r *DeviceRunner) step(b Bucket, p *device.Program, policy *published, all []Row, list []int) (last, every *tensors.Tensor, err error) {
+// step runs one program: its logits [seqs, vocab], then what else the Bucket gives.
+func (r *DeviceRunner) step(b Bucket, p *device.Program, policy *published, all []Row, list []int) ([]*tensors.Tensor, error) {
 	batch := tensors.FromFlatDataAndDimensions(r.pack(b, all, list), b.Seqs, b.batchWidth())
 	defer batch.FinalizeAll()
 	args := append([]*tensors.Tensor{batch, r.cos, r.sin, policy.head}, policy.policy.Weights.Tensors...)
 	out, err := r.runOnPools(p, args)
 	if err != nil {
-		return nil, nil, fmt.Errorf("run %v: %w", b, err)
+		return nil, fmt.Errorf("run %v: %w", b, err)
 	}
-	if b.Score {
-		return out[0], out[1], nil
-	}
-	return out[0], nil, nil
+	return out, nil
 }
 
 // runOnPools appends the pools to args, runs p and takes the updated pools from the end of its results. If that fails the pools

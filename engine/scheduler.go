@@ -77,9 +77,16 @@ func (s *Scheduler) Submit(r Request) (uint64, error) {
 	if r.Version != 0 && s.users[r.Version] == 0 {
 		return 0, fmt.Errorf("%w: version %d; the current one is %d", ErrUnknownVersion, r.Version, s.version)
 	}
-	s.numbers++
-	sub := &submission{number: s.numbers, request: r, alive: r.N, queued: true, stops: s.config.stops(&r)}
+	sub := &submission{number: s.numbers + 1, request: r, alive: r.N, queued: true, stops: s.config.stops(&r)}
 	sub.limit = min(s.config.contextTokens(), len(r.Prompt)+min(r.MaxTokens, s.config.contextTokens()))
+	for i := range r.N {
+		q, err := newSequence(sub, i, s.config.Vocab)
+		if err != nil {
+			return 0, invalid("its grammar: %v", err)
+		}
+		sub.samples = append(sub.samples, q)
+	}
+	s.numbers++
 	s.enqueue(sub)
 	s.check()
 	return sub.number, nil
@@ -92,9 +99,7 @@ func (s *Scheduler) enqueue(sub *submission) {
 	if v := sub.request.Version; v != 0 {
 		s.pin(sub, v)
 	}
-	for i := range sub.request.N {
-		q := newSequence(sub, i)
-		sub.samples = append(sub.samples, q)
+	for _, q := range sub.samples {
 		s.waiting = insert(s.waiting, q)
 	}
 }

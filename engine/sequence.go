@@ -60,22 +60,29 @@ type sequence struct {
 	table    *kvcache.Table // nil = waiting or following
 	computed int
 
-	started bool         // an Event has left
-	cached  int          // prompt tokens that the first admission found in the prefix cache; -1 = not admitted yet
-	scores  []TokenScore // of the prompt, if wanted
-	scored  int          // positions whose rows have been scored, at least up to the prompt's last
-	choices []sampler.Choice
-	draw    sampler.Row // what the row in flight samples with
+	started  bool         // an Event has left
+	cached   int          // prompt tokens that the first admission found in the prefix cache; -1 = not admitted yet
+	scores   []TokenScore // of the prompt, if wanted
+	scored   int          // positions whose rows have been scored, at least up to the prompt's last
+	choices  []sampler.Choice
+	embedded *Embedding  // of the computed tokens
+	draw     sampler.Row // what the row in flight samples with
+
+	constraint *constraint // nil = any text
 }
 
-func newSequence(sub *submission, index int) *sequence {
+func newSequence(sub *submission, index, vocab int) (*sequence, error) {
 	p := sub.request.Prompt
-	q := &sequence{sub: sub, index: index, cached: -1, tokens: p[:len(p):len(p)]} // the first output token moves it to memory of its own
+	follow, err := newConstraint(sub.request.Grammar, vocab)
+	if err != nil {
+		return nil, err
+	}
+	q := &sequence{constraint: follow, sub: sub, index: index, cached: -1, tokens: p[:len(p):len(p)]} // the first output token moves it to memory of its own
 	if sub.request.Score && index == 0 {
 		q.scores = make([]TokenScore, len(p))
 		q.scores[0].Token = -1
 	}
-	return q
+	return q, nil
 }
 
 // before orders Sequences by urgency: class, priority, arrival, sample. It is the order of admission, of rows, and,
@@ -122,6 +129,9 @@ func (q *sequence) awaitsPrompt() bool {
 // logits, and none whose score is still wanted.
 func (q *sequence) reuse() int {
 	n := len(q.tokens) - 1
+	if q.sub.request.Embed { // every token's hidden state is wanted
+		return 0
+	}
 	if q.scores != nil && q.scored < len(q.scores) {
 		n = min(n, q.scored)
 	}
@@ -137,11 +147,14 @@ func (q *sequence) wantsScores(start, end int) bool {
 func (q *sequence) row(n int) Row {
 	r := &q.sub.request
 	start, end := q.computed, q.computed+n
-	row := Row{Version: q.sub.version, Tokens: q.tokens[start:end:end], Start: start, Pages: q.table.Pages()}
+	row := Row{Embed: r.Embed, Version: q.sub.version, Tokens: q.tokens[start:end:end], Start: start, Pages: q.table.Pages()}
 	if end == len(q.tokens) && r.MaxTokens > 0 {
 		q.draw = sampler.Row{Params: r.Params, Prompt: r.Prompt, Output: q.output(), Allowed: r.Allowed, TopN: r.TopN}
+		if q.constraint != nil {
+			q.draw.Allowed = q.constraint.allowed()
+		}
 		q.draw.Params.Seed = SampleSeed(r.Params.Seed, q.index)
-		if len(q.output()) < r.MinTokens {
+		if len(q.output()) < r.MinTokens && !q.constraint.onlyAmong(q.sub.stops) {
 			q.draw.Banned = q.sub.stops
 		}
 		row.Sample = &q.draw

@@ -26,6 +26,10 @@ func (c *Config) validate(r *Request) error {
 		return invalid("min tokens is %d; want 0 to max tokens (%d)", r.MinTokens, r.MaxTokens)
 	case r.TopN < 0 || r.TopN > sampler.MaxTopLogprobs || r.ScoreTopN < 0 || r.ScoreTopN > sampler.MaxTopLogprobs:
 		return invalid("%d and %d top log-probabilities; want 0 to %d", r.TopN, r.ScoreTopN, sampler.MaxTopLogprobs)
+	case r.Embed && (r.MaxTokens > 0 || r.N > 1 || r.Score):
+		return invalid("an embedding is of a prompt alone: with max tokens 0, one sample and no scores")
+	case r.Grammar != nil && (r.Allowed != nil || r.IgnoreEOS):
+		return invalid("a grammar excludes a list of allowed tokens, and going on after the end of sequence")
 	case r.Class != Interactive && r.Class != Batch:
 		return invalid("class %d is unknown", r.Class)
 	case len(r.StopTokens) > MaxStopTokens:

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -30,6 +31,8 @@ func TestInvalidRequests(t *testing.T) {
 		{"stop token id", func(r *engine.Request) { r.StopTokens = []int32{vocab} }},
 		{"salt", func(r *engine.Request) { r.Salt = strings.Repeat("x", 257) }},
 		{"banned", func(r *engine.Request) { r.MinTokens, r.StopTokens = 1, []int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11} }},
+		{"embedding", func(r *engine.Request) { r.Embed = true }},
+		{"grammar", func(r *engine.Request) { r.Grammar, r.IgnoreEOS = someGrammar(rand.New(rand.NewPCG(1, 1))), true }},
 		{"words", func(r *engine.Request) { r.Allowed = make([]uint64, 2) }},
 		{"no token is allowed", func(r *engine.Request) { r.Allowed = []uint64{1 << vocab} }},
 		{"no token is allowed", func(r *engine.Request) { r.Allowed, r.MinTokens, r.StopTokens = []uint64{1}, 1, []int32{0} }},

@@ -166,6 +166,9 @@ func (r *Runner) row(row *engine.Row) (engine.RowResult, error) {
 			result.Scores = append(result.Scores, score(h, row.Score.Targets[i], r.vocab, row.Score.TopN))
 		}
 	}
+	if row.Embed {
+		result.Embedding = embed(row)
+	}
 	if r.OnRow != nil {
 		result.Err = r.OnRow(row)
 	}
@@ -203,4 +206,14 @@ func (r *Runner) read(row *engine.Row) ([]int32, hash, error) {
 		context = append(context, s.token)
 	}
 	return context, h, nil
+}
+
+// embed makes an Embedding of two numbers: the sum of the token ids, and how many they are.
+func embed(row *engine.Row) *engine.Embedding {
+	e := &engine.Embedding{Sum: []float32{0, 0}, Tokens: len(row.Tokens)}
+	for _, token := range row.Tokens {
+		e.Sum[0], e.Sum[1] = e.Sum[0]+float32(token), e.Sum[1]+1
+	}
+	e.Last = []float32{float32(row.Tokens[len(row.Tokens)-1]), 1}
+	return e
 }
