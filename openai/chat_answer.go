@@ -32,9 +32,22 @@ type ChatChoice struct {
 
 // AnswerMessage is what the model said.
 type AnswerMessage struct {
-	Role    string  `json:"role"`
-	Content string  `json:"content"`
-	Refusal *string `json:"refusal"`
+	Role      string     `json:"role"`
+	Content   string     `json:"content"` // null where only tools are called
+	Refusal   *string    `json:"refusal"`
+	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
+}
+
+// MarshalJSON writes null for the content of a message that only calls tools.
+func (m AnswerMessage) MarshalJSON() ([]byte, error) {
+	type plain AnswerMessage
+	if m.Content != "" || m.ToolCalls == nil {
+		return Encode(plain(m)), nil
+	}
+	return Encode(struct {
+		plain
+		Content *Null `json:"content"`
+	}{plain(m), &Null{}}), nil
 }
 
 // ChatLogprobs holds one entry per generated token.
@@ -89,6 +102,8 @@ type Delta struct {
 	Role    string  `json:"role,omitempty"`
 	Content *string `json:"content,omitempty"`
 	Refusal *Null   `json:"refusal,omitempty"`
+
+	ToolCalls []ToolCall `json:"tool_calls,omitempty"` // the first part of a call has its id and name, the others more of its arguments
 }
 
 // FirstDelta opens a sample.

@@ -14,6 +14,8 @@ type Error struct {
 	Type    string // class of the error, such as "invalid_request_error"
 	Param   string // path of the parameter, such as "messages[0].content"; "" becomes null
 	Code    string // machine-readable reason, such as "model_not_found"; "" becomes null
+
+	RetryAfterSeconds int // for the Retry-After header of a 429 or 503, not part of the object; 0 = not known
 }
 
 // Error types, as OpenAI names them.
@@ -111,10 +113,13 @@ func MethodNotAllowed(allowed string) *Error {
 		Message: "This URL does not accept the request's method. Use " + allowed + "."}
 }
 
-// BodyTooLarge is the 413 for a body of more than limitBytes.
+// BodyTooLarge is the 413 for a body of more than limitBytes; 0 = the limit is not said.
 func BodyTooLarge(limitBytes int) *Error {
-	return &Error{Status: 413, Type: TypeInvalidRequest, Code: "request_too_large",
-		Message: fmt.Sprintf("The request body is larger than %d bytes.", limitBytes)}
+	message := "The request body is too large."
+	if limitBytes > 0 {
+		message = fmt.Sprintf("The request body is larger than %d bytes.", limitBytes)
+	}
+	return &Error{Status: 413, Type: TypeInvalidRequest, Code: "request_too_large", Message: message}
 }
 
 // RateLimited is the 429 for a full queue; the server adds Retry-After.

@@ -81,7 +81,7 @@ const smallestPositive = 1e-6
 
 // optionFields reads one common parameter each. A null was already taken as "not given".
 var optionFields = map[string]func(r *reader, o *Options){
-	"model":              func(r *reader, o *Options) { o.Model = r.text(MaxModelBytes) },
+	"model":              readModel,
 	"temperature":        func(r *reader, o *Options) { o.Temperature = r.decimal(0, 2) },
 	"top_p":              func(r *reader, o *Options) { o.TopP = r.decimal(smallestPositive, 1) },
 	"top_k":              func(r *reader, o *Options) { o.TopK = int(max(0, r.integer(-1, maxTokenID))) },
@@ -112,6 +112,13 @@ var optionFields = map[string]func(r *reader, o *Options){
 	"request_id":                 func(r *reader, o *Options) { o.RequestID = readRequestID(r) },
 
 	"include_stop_str_in_output": func(r *reader, o *Options) { o.IncludeStop = r.boolean() },
+}
+
+// readModel reads a name, which is not empty.
+func readModel(r *reader, o *Options) {
+	if o.Model = r.text(MaxModelBytes); o.Model == "" && r.err == nil {
+		r.err = missing(r.param())
+	}
 }
 
 // readLogitBias reads {"token id": bias}.

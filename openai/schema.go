@@ -89,6 +89,8 @@ var (
 	completionSchemas = map[string]Object{"prompt": oneOf(Object{"type": "string"}, list(Object{"type": "string"}, 1, MaxPrompts), list(integer(0, maxTokenID), 1, 1<<20),
 		list(list(integer(0, maxTokenID), 1, 1<<20), 1, MaxPrompts)), "max_tokens": integer(0, MaxTokens), "echo": boolean,
 		"logprobs": integer(0, MaxTopLogprobs), "best_of": integer(1, MaxChoicesPerPrompt)}
+	embeddingSchemas = map[string]Object{"model": optionSchemas["model"], "input": completionSchemas["prompt"], "encoding_format": words("float", "base64"),
+		"pooling": words("mean", "last"), "user": {"type": "string"}}
 	tokenizeSchemas = map[string]Object{"model": optionSchemas["model"], "prompt": {"type": "string"}, "messages": chatSchemas["messages"],
 		"add_special_tokens": boolean, "return_token_strs": boolean}
 	toolNameSchema = Object{"type": "string", "pattern": `^[A-Za-z0-9_-]{1,64}$`}
@@ -108,13 +110,15 @@ func Schemas() map[string]Object {
 	return map[string]Object{
 		"ChatCompletionRequest": members(joined(optionSchemas, renderingSchemas, toolSchemas, chatSchemas), "model", "messages"),
 		"CompletionRequest":     members(joined(optionSchemas, completionSchemas), "model", "prompt"),
-		"TokenizeRequest":       members(joined(tokenizeSchemas, renderingSchemas, toolSchemas)),
-		"DetokenizeRequest":     members(map[string]Object{"model": optionSchemas["model"], "tokens": tokenIDs}, "tokens"),
-		"Message": members(map[string]Object{"role": words(roles...), "name": text(MaxToolNameBytes), "tool_call_id": text(MaxModelBytes),
-			"content":    oneOf(Object{"type": "string"}, list(members(map[string]Object{"type": words("text"), "text": {"type": "string"}}, "type", "text"), 0, MaxContentParts)),
-			"tool_calls": list(ref("ToolCall"), 0, MaxTools)}, "role"),
+		"EmbeddingsRequest":     members(embeddingSchemas, "model", "input"),
+		"EmbeddingList": members(map[string]Object{"object": words("list"), "model": {"type": "string"}, "usage": ref("Usage"),
+			"data": list(members(map[string]Object{"object": words("embedding"), "index": integer(0, MaxPrompts),
+				"embedding": oneOf(list(Object{"type": "number"}, 1, 1<<20), Object{"type": "string"})}, "object", "index", "embedding"), 1, MaxPrompts)}, "object", "data", "model", "usage"),
+		"TokenizeRequest":   tokenizeSchema(),
+		"DetokenizeRequest": members(map[string]Object{"model": optionSchemas["model"], "tokens": tokenIDs}, "tokens"),
+		"Message":           messageSchema(),
 		"ToolCall": members(map[string]Object{"id": {"type": "string"}, "type": words("function"),
-			"function": members(map[string]Object{"name": toolNameSchema, "arguments": {"type": "string"}}, "name")}, "function"),
+			"function": members(map[string]Object{"name": {"type": "string", "minLength": 1, "maxLength": MaxToolNameBytes}, "arguments": {"type": "string"}}, "name")}, "function"),
 		"Tool": members(map[string]Object{"type": words("function"), "function": members(map[string]Object{"name": toolNameSchema,
 			"description": {"type": "string"}, "parameters": anything, "strict": boolean}, "name")}, "type", "function"),
 		"Usage": members(map[string]Object{"prompt_tokens": integer(0, maxTokenID), "completion_tokens": integer(0, maxTokenID), "total_tokens": integer(0, maxTokenID),
@@ -133,6 +137,33 @@ func Schemas() map[string]Object {
 		"Error": members(map[string]Object{"error": members(map[string]Object{"message": {"type": "string"}, "type": {"type": "string"}, "param": {"type": "string"},
 			"code": {"type": "string"}}, "message", "type")}, "error"),
 	}
+}
+
+// messageSchema is a message by its role: only an assistant's, which called tools, has no content, and only a tool's says which call
+// it answers.
+func messageSchema() Object {
+	content := oneOf(Object{"type": "string"}, list(members(map[string]Object{"type": words("text"), "text": {"type": "string"}}, "type", "text"), 0, MaxContentParts))
+	calls, name := list(ref("ToolCall"), 0, MaxTools), text(MaxToolNameBytes)
+	assistant := map[string]Object{"role": words("assistant"), "content": content, "name": name, "tool_calls": calls}
+	calling := joined(assistant, map[string]Object{"tool_calls": list(ref("ToolCall"), 1, MaxTools)})
+	return oneOf(members(map[string]Object{"role": words("system", "developer", "user"), "content": content, "name": name}, "role", "content"),
+		members(assistant, "role", "content"), members(calling, "role", "tool_calls"),
+		members(map[string]Object{"role": words("tool"), "content": content, "name": name,
+			"tool_call_id": {"type": "string", "minLength": 1, "maxLength": MaxModelBytes}}, "role", "content", "tool_call_id"))
+}
+
+// EventSchema is one event of a stream, since a document of version 3.1 describes streams by what they repeat.
+func EventSchema() Object {
+	return Object{"type": "object", "required": []string{"data"}, "properties": Object{
+		"data": Object{"type": "string", "description": "A chunk of the answer or an error object, as JSON; [DONE] ends the stream."}}}
+}
+
+// tokenizeSchema is a text or a conversation.
+func tokenizeSchema() Object {
+	text, talk := maps.Clone(tokenizeSchemas), joined(tokenizeSchemas, renderingSchemas, toolSchemas)
+	delete(text, "messages")
+	delete(talk, "prompt")
+	return oneOf(members(text, "prompt"), members(talk, "messages"))
 }
 
 // answer is the body of a completion, chat or text.

@@ -44,3 +44,55 @@ func TestSchemasAreWhole(t *testing.T) {
 		}
 	}
 }
+
+// A message needs what the schema of its role says that it needs, and nothing else.
+func TestMessageSchemaIsWhatIsRead(t *testing.T) {
+	samples := map[string]string{"content": `"hi"`, "tool_call_id": `"call_1"`, "tool_calls": `[{"function":{"name":"f","arguments":"{}"}}]`}
+	read := map[string]bool{}
+	for _, variant := range messageSchema()["anyOf"].([]Object) {
+		needed := variant["required"].([]string)
+		for _, role := range variant["properties"].(Object)["role"].(Object)["enum"].([]string) {
+			read[role] = true
+			for left := range needed { // the first is the role, without which nothing is left out
+				body := `{"role":"` + role + `"`
+				for i, name := range needed[1:] {
+					if i+1 != left {
+						body += `,"` + name + `":` + samples[name]
+					}
+				}
+				_, err := DecodeChatRequest([]byte(`{"model":"m","messages":[` + body + `}]}`))
+				if (err == nil) != (left == 0) {
+					t.Errorf("%s}: got %v", body, err)
+				}
+			}
+		}
+	}
+	if got := slices.Sorted(maps.Keys(read)); !slices.Equal(got, slices.Sorted(slices.Values(roles))) {
+		t.Errorf("the schema has the roles %v", got)
+	}
+}
+
+// A name that is given is a name, also where it may be left out.
+func TestModelIsNotEmpty(t *testing.T) {
+	for name, decode := range map[string]func() *Error{
+		"tokenize":   func() *Error { _, err := DecodeTokenizeRequest([]byte(`{"model":"","prompt":"a"}`)); return err },
+		"detokenize": func() *Error { _, err := DecodeDetokenizeRequest([]byte(`{"model":"","tokens":[1]}`)); return err },
+		"chat":       func() *Error { _, err := DecodeChatRequest([]byte(`{"model":"","messages":[]}`)); return err },
+	} {
+		if err := decode(); err == nil || err.Param != "model" || err.Code != "missing_required_parameter" {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// What concerns sampling is ignored by the routes that sample nothing, and named.
+func TestTokenizeIgnoresSampling(t *testing.T) {
+	q, err := DecodeTokenizeRequest([]byte(`{"prompt":"a","temperature":99,"n":true,"add_special_tokens":false}`))
+	if err != nil || !slices.Equal(q.Ignored, []string{"temperature", "n"}) || q.AddSpecial {
+		t.Errorf("got %+v, %v", q, err)
+	}
+	d, err := DecodeDetokenizeRequest([]byte(`{"tokens":[1],"seed":"x"}`))
+	if err != nil || !slices.Equal(d.Ignored, []string{"seed"}) || len(d.Tokens) != 1 {
+		t.Errorf("got %+v, %v", d, err)
+	}
+}

@@ -26,7 +26,7 @@ func DecodeTokenizeRequest(body []byte) (*TokenizeRequest, *Error) {
 		case "return_token_strs":
 			q.Strings = r.boolean()
 		default:
-			return readRendering(r, key, &q.Rendering) || readTooling(r, key, &q.Tooling)
+			return readRendering(r, key, &q.Rendering) || readTooling(r, key, &q.Tooling) || q.ignoreSampling(r, key)
 		}
 		return true
 	})
@@ -45,6 +45,15 @@ func DecodeTokenizeRequest(body []byte) (*TokenizeRequest, *Error) {
 		return nil, err
 	}
 	return q, nil
+}
+
+// ignoreSampling ignores, visibly, what only matters where something is generated: clients send their whole chat request to be counted.
+func (o *Options) ignoreSampling(r *reader, key string) bool {
+	_, sampling := optionFields[key]
+	if sampling = sampling && key != "model"; sampling {
+		o.ignore(r)
+	}
+	return sampling
 }
 
 // TokenizeAnswer is the answer to a TokenizeRequest.
@@ -67,8 +76,9 @@ func DecodeDetokenizeRequest(body []byte) (*DetokenizeRequest, *Error) {
 	err := readRequest(body, &q.Options, func(r *reader, key string) bool {
 		if key == "tokens" {
 			q.Tokens, given = readTokenIDs(r, len(r.data)), true
+			return true
 		}
-		return key == "tokens"
+		return q.ignoreSampling(r, key)
 	})
 	if err == nil && !given {
 		err = missing("tokens")

@@ -20,6 +20,8 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, c *call, f format) *openai.Err
 	}
 	unwatch := watch(ctx.Conn(), cancel)
 	done := func() {
+		c.report()
+		c.settle()
 		c.close()
 		unwatch()
 		end()
@@ -30,11 +32,15 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, c *call, f format) *openai.Err
 			done() // also after a panic
 		}
 	}()
-	if err := c.submit(life); err != nil {
-		return err
+	err := c.admit(ctx)
+	if err == nil {
+		err = c.submit(life)
+	}
+	if err != nil {
+		return c.failed(life, err)
 	}
 	if !c.options.Stream {
-		return c.writeWhole(ctx, life, f)
+		return c.failed(life, c.writeWhole(ctx, life, f))
 	}
 	streaming = true
 	s.startStream(ctx, c.id, func(w *eventWriter) {
@@ -57,7 +63,7 @@ func (c *call) writeWhole(ctx *fasthttp.RequestCtx, life context.Context, f form
 		}
 	}
 	if life.Err() != nil {
-		return unavailable() // of a drain that ran out of time; a client that went away does not read it
+		return c.cut()
 	}
 	whole := make([]*update, len(updates))
 	for i := range updates {
@@ -75,7 +81,7 @@ func (c *call) writeStream(life context.Context, w *eventWriter, f format) {
 			w.send(opening)
 		}
 	}
-	if err := c.writeUpdates(life, w, f); err != nil {
+	if err := c.failed(life, c.writeUpdates(life, w, f)); err != nil {
 		w.send(err)
 	} else if c.options.IncludeUsage {
 		w.send(f.usage(c.usage()))
@@ -93,8 +99,11 @@ func (c *call) writeUpdates(life context.Context, w *eventWriter, f format) *ope
 		w.flush()
 		select {
 		case a, ok := <-arrivals:
+			if !ok && life.Err() != nil {
+				return c.cut()
+			}
 			if !ok {
-				return c.endError(life)
+				return nil
 			}
 			if err := c.writeArrival(a, w, f); err != nil {
 				return err
@@ -107,18 +116,10 @@ func (c *call) writeUpdates(life context.Context, w *eventWriter, f format) *ope
 	return nil
 }
 
-// endError tells a stream that ended by itself from one that was cancelled.
-func (c *call) endError(life context.Context) *openai.Error {
-	if life.Err() != nil {
-		return unavailable()
-	}
-	return nil
-}
-
 func (c *call) writeArrival(a arrival, w *eventWriter, f format) *openai.Error {
 	updates, err := c.accept(a)
 	for _, u := range updates {
-		if u.text != "" || c.logprobs || c.options.ReturnTokenIDs {
+		if u.text != "" || u.calls != nil || c.logprobs || c.options.ReturnTokenIDs {
 			w.send(f.delta(u))
 		}
 		if u.finish != "" {
@@ -154,12 +155,18 @@ func (w *eventWriter) flush() {
 // startStream sends the header of an event stream and has body write the rest. A panic in it ends this stream alone: fasthttp
 // runs it on a goroutine of its own, where a panic would end the process.
 func (s *Server) startStream(ctx *fasthttp.RequestCtx, id string, body func(w *eventWriter)) {
-	conn := ctx.Conn()
+	conn, visit := ctx.Conn(), visitOf(ctx)
+	if visit != nil {
+		visit.streams = true
+	}
 	ctx.SetContentType(openai.EventType)
 	ctx.Response.Header.Set("Cache-Control", "no-cache")
 	ctx.Response.Header.Set("X-Accel-Buffering", "no") // asks nginx not to collect events
 	ctx.SetBodyStreamWriter(func(bw *bufio.Writer) {
 		w := &eventWriter{w: bw, deadline: func() { setWriteDeadline(conn, s.limits.WriteTimeout) }}
+		if visit != nil {
+			defer visit.leave()
+		}
 		defer func() {
 			if what := recover(); what != nil {
 				s.logPanic(id, what)

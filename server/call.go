@@ -9,6 +9,7 @@ import (
 	"astro/engine"
 	"astro/openai"
 	"astro/sampler"
+	"astro/sampler/grammar"
 )
 
 // call is one API request on its way through the engine: its prompts, one engine Request for each, and n choices of each.
@@ -25,18 +26,27 @@ type call struct {
 	logprobs      bool // of generated and echoed tokens
 	top           int  // alternatives per token
 
-	allowed []uint64 // tokens that may be drawn; nil = all
+	watched
+	visit *visit          // whose account it is on; nil until it is admitted
+	life  context.Context // ends with the client, the server or the time limit
+
+	allowed []uint64         // tokens that may be drawn; nil = all
+	grammar *grammar.Grammar // that choices follow; nil = none
+	embed   bool             // hidden states of the prompts are wanted, and nothing is generated
 }
 
 // prompt is one engine Request and what is known of it.
 type prompt struct {
-	ids    []int32
-	text   *string             // that the client sent; nil = it sent ids
-	stream *engine.Stream      // nil until submitted
-	cached int                 // of ids, from the prefix cache
-	scores []engine.TokenScore // of ids, if they were asked for
-	opened bool                // the echo was sent
-	early  []engine.Event      // of samples that came before the prompt's scores
+	ids       []int32
+	text      *string             // that the client sent; nil = it sent ids
+	stream    *engine.Stream      // nil until submitted
+	cached    int                 // of ids, from the prefix cache
+	scores    []engine.TokenScore // of ids, if they were asked for
+	embedding *engine.Embedding   // if it was asked for
+	opened    bool                // the echo was sent
+	early     []engine.Event      // of samples that came before the prompt's scores
+
+	firstToken time.Time
 }
 
 // head is what every answer of a call begins with.
@@ -58,8 +68,8 @@ func (s *Server) newCall(id, param string, o *openai.Options, prompts []prompt) 
 		return nil, err
 	}
 	c.allowed = allowed
-	if o.Constraint.Kind != openai.AnyText {
-		return nil, openai.Invalid(o.Constraint.Param, "unsupported_parameter", "Unsupported parameter: '%s' is not supported by this server yet.", o.Constraint.Param)
+	if c.grammar, err = s.grammarOf(o); err != nil {
+		return nil, err
 	}
 	for i := range prompts {
 		prompts[i].truncate(o.TruncatePrompt)
@@ -135,14 +145,12 @@ func (s *Server) checkIDs(param string, ids []int32) *openai.Error {
 // request is what the engine is asked for prompt i.
 func (c *call) request(i int) engine.Request {
 	o, ids := c.options, c.prompts[i].ids
-	r := engine.Request{Prompt: ids, N: o.N, Params: params(o), MaxTokens: o.MaxTokens, MinTokens: o.MinTokens, StopTokens: o.StopTokenIDs,
-		IgnoreEOS: o.IgnoreEOS, Allowed: c.allowed, Class: engine.Interactive, Priority: int32(o.Priority), Salt: o.CacheSalt}
+	r := engine.Request{Prompt: ids, N: o.N, Params: params(o), MaxTokens: c.newTokens(i), MinTokens: o.MinTokens, StopTokens: o.StopTokenIDs,
+		IgnoreEOS: o.IgnoreEOS, Allowed: c.allowed, Grammar: c.grammar, Class: engine.Interactive, Priority: int32(o.Priority), Salt: c.visit.caller.Salt(o.CacheSalt)}
 	if o.Seed != nil {
 		r.Seeded, r.Params.Seed = true, uint64(*o.Seed)
 	}
-	if o.MaxTokens < 0 {
-		r.MaxTokens = min(c.defaultTokens, c.server.ContextTokens-len(ids))
-	}
+	r.Embed = c.embed
 	if c.logprobs {
 		r.TopN, r.Score = c.top, c.echo
 	}
@@ -170,6 +178,7 @@ func params(o *openai.Options) sampler.Params {
 
 // submit hands every prompt to the engine; after an error nothing of the call is left there.
 func (c *call) submit(ctx context.Context) *openai.Error {
+	c.life = ctx
 	for i := range c.prompts {
 		stream, err := c.server.Engine.Submit(ctx, c.request(i))
 		if err != nil {
@@ -200,11 +209,19 @@ func (c *call) refusal(err error) *openai.Error {
 		return openai.Invalid("", "invalid_value", "The engine refused the request: %s.", err)
 	case errors.Is(err, engine.ErrQueueFull):
 		return openai.RateLimited("Too many requests are waiting. Please try again after the time in Retry-After.")
-	case errors.Is(err, engine.ErrDraining), errors.Is(err, engine.ErrClosed), errors.Is(err, context.Canceled):
-		return unavailable()
+	case errors.Is(err, engine.ErrDraining), errors.Is(err, engine.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return c.cut()
 	}
 	c.server.log.Error("the engine failed a request", "request", c.id, "error", err)
 	return openai.Internal(c.id)
+}
+
+// cut is the answer to a call that was ended from outside: its time was over, or a drain's. A client that went away does not read it.
+func (c *call) cut() *openai.Error {
+	if errors.Is(c.life.Err(), context.DeadlineExceeded) {
+		return openai.TimedOut(int(c.server.limits.RequestTimeout.Seconds()))
+	}
+	return unavailable()
 }
 
 // unavailable is the answer while draining.
@@ -263,6 +280,9 @@ func (c *call) accept(a arrival) ([]*update, *openai.Error) {
 	}
 	p := &c.prompts[a.prompt]
 	p.cached = max(p.cached, a.event.CachedTokens)
+	if a.event.Embedding != nil {
+		p.embedding = a.event.Embedding
+	}
 	if a.event.PromptScores != nil {
 		p.scores = a.event.PromptScores
 	}
@@ -323,7 +343,10 @@ func (c *call) acceptEvent(i int, e *engine.Event) ([]*update, *openai.Error) {
 	case e.Finish == engine.FinishError:
 		return nil, c.refusal(e.Err)
 	case e.Finish == engine.FinishCancel:
-		return nil, unavailable()
+		return nil, c.cut()
+	}
+	if e.HasToken {
+		c.sawToken(&c.prompts[i], choice)
 	}
 	u, stopped := choice.apply(e)
 	if stopped {

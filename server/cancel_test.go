@@ -56,15 +56,19 @@ func (g *gate) hold(first int) func(*enginetest.Runner) {
 	}
 }
 
-// post sends a chat request on a connection of its own and reads nothing.
-func (h *harness) post(t *testing.T, body string) net.Conn {
+// post sends a chat request on a connection of its own and reads nothing; header holds pairs.
+func (h *harness) post(t *testing.T, body string, header ...string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	lines := ""
+	for i := 0; i < len(header); i += 2 {
+		lines += header[i] + ": " + header[i+1] + "\r\n"
+	}
+	fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s", lines, len(body), body)
 	return conn
 }
 
@@ -93,7 +97,7 @@ func eachLeave(t *testing.T, run func(t *testing.T, body string, leave func(net.
 }
 
 // A client that goes away while its request waits for a slot takes the request with it; the one that runs is not touched.
-func TestDisconnectInQueue(t *testing.T) {
+func TestSec_R24DisconnectInQueue(t *testing.T) {
 	eachLeave(t, func(t *testing.T, body string, leave func(net.Conn)) {
 		g := newGate()
 		h := start(t, setup{runner: g.hold(1), options: func(o *engine.Options) {
@@ -116,7 +120,7 @@ func TestDisconnectInQueue(t *testing.T) {
 }
 
 // A client that goes away during prefill is cancelled at the end of that step, before a token was drawn.
-func TestDisconnectInPrefill(t *testing.T) {
+func TestSec_R24DisconnectInPrefill(t *testing.T) {
 	eachLeave(t, func(t *testing.T, body string, leave func(net.Conn)) {
 		g := newGate()
 		h := start(t, setup{runner: g.hold(0), options: func(o *engine.Options) {
@@ -137,7 +141,7 @@ func TestDisconnectInPrefill(t *testing.T) {
 }
 
 // A client that goes away between two tokens is cancelled long before its answer would end.
-func TestDisconnectInDecode(t *testing.T) {
+func TestSec_R24DisconnectInDecode(t *testing.T) {
 	eachLeave(t, func(t *testing.T, body string, leave func(net.Conn)) {
 		g := newGate()
 		g.open()
@@ -157,7 +161,7 @@ func (s *Server) inFlightCalls() int {
 }
 
 // A client that stays connected and does not read makes its own sequences wait; others go on. After the write timeout it is cut.
-func TestSlowReader(t *testing.T) {
+func TestSec_R25SlowReader(t *testing.T) {
 	h := start(t, setup{options: longContext, config: func(c *Config) {
 		c.Limits = DefaultLimits()
 		c.Limits.WriteTimeout = 300 * time.Millisecond

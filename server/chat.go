@@ -19,9 +19,6 @@ func (s *Server) chatCompletions(ctx *fasthttp.RequestCtx, id string) *openai.Er
 	if err := s.noteIgnored(ctx, &q.Options); err != nil {
 		return err
 	}
-	if q.Choice.Mode != openai.ToolsNone {
-		return openai.Invalid("tools", "unsupported_parameter", "Unsupported parameter: 'tools' is not supported by this server yet.")
-	}
 	ids, err := s.render(q.Messages, &q.Rendering, &q.Tooling)
 	if err != nil {
 		return err
@@ -31,6 +28,10 @@ func (s *Server) chatCompletions(ctx *fasthttp.RequestCtx, id string) *openai.Er
 		return err
 	}
 	c.head, c.logprobs, c.top, c.defaultTokens = s.newHead("chatcmpl-"), q.Logprobs, q.TopLogprobs, s.ContextTokens
+	if err := c.useTools(&q.Tooling); err != nil {
+		return err
+	}
+	c.observe(ctx, "chat")
 	return s.answer(ctx, c, chatFormat{c})
 }
 
@@ -54,7 +55,11 @@ func (f chatFormat) first(index int) any {
 }
 
 func (f chatFormat) delta(u *update) any {
-	return f.chunk(openai.ChunkChoice{Index: u.index, Delta: openai.Delta{Content: &u.text}, Logprobs: f.logprobsOf(u), TokenIDs: u.ids(f.options)})
+	delta := openai.Delta{ToolCalls: u.calls}
+	if u.text != "" || u.calls == nil {
+		delta.Content = &u.text
+	}
+	return f.chunk(openai.ChunkChoice{Index: u.index, Delta: delta, Logprobs: f.logprobsOf(u), TokenIDs: u.ids(f.options)})
 }
 
 func (f chatFormat) last(u *update) any {
@@ -76,7 +81,7 @@ func (f chatFormat) whole(choices []*update, usage openai.Usage) any {
 	}
 	answer.PromptLogprobs = f.promptScores(&f.prompts[0])
 	for _, u := range choices {
-		message := openai.AnswerMessage{Role: "assistant", Content: u.text}
+		message := openai.AnswerMessage{Role: "assistant", Content: u.text, ToolCalls: wholeCalls(u.calls)}
 		answer.Choices = append(answer.Choices, openai.ChatChoice{Index: u.index, Message: message, Logprobs: f.logprobsOf(u),
 			FinishReason: u.finish, TokenIDs: u.ids(f.options), Versions: f.versions(u.index)})
 	}

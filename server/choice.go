@@ -7,6 +7,7 @@ import (
 	"astro/model/tokenizer"
 	"astro/openai"
 	"astro/sampler"
+	"astro/server/toolcall"
 )
 
 // choice turns the Events of one sample into text: it detokenises on UTF-8 borders and cuts at stop strings.
@@ -19,6 +20,10 @@ type choice struct {
 	tokens  int                  // generated
 	over    bool                 // no Event changes it any more
 	spans   []openai.VersionSpan // versions of the weights that drew the tokens
+	finish  string               // why it ended; "" = it has not
+	when    moments
+	tools   *toolcall.Parser // nil = all text is content
+	named   bool             // the tool was named by the client
 }
 
 // update is what one step adds to a choice. The sum of a choice's updates is the choice, streamed or not.
@@ -26,7 +31,8 @@ type update struct {
 	index  int
 	text   string
 	tokens []token
-	finish string // set in the last update
+	finish string            // set in the last update
+	calls  []openai.ToolCall // what the text adds to calls of tools
 }
 
 // token is one entry of the log-probabilities.
@@ -60,7 +66,8 @@ func (c *choice) apply(e *engine.Event) (u update, stopped bool) {
 	case e.Finish != "":
 		u.finish = string(e.Finish)
 	}
-	c.over = u.finish != ""
+	c.callTools(&u)
+	c.finish, c.over = u.finish, u.finish != ""
 	return u, stopped
 }
 

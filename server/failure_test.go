@@ -1,9 +1,7 @@
 package server
 
 import (
-	"context"
 	"errors"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -23,10 +21,10 @@ func withRoutes(t *testing.T, more ...route) {
 }
 
 // A panic in a handler is a 500 with the id of a log entry; a panic in a stream is an error event. The server goes on.
-func TestPanicsStayInTheirRequest(t *testing.T) {
+func TestSec_R23PanicsStayInTheirRequest(t *testing.T) {
 	withRoutes(t,
-		route{method: "GET", path: "/panic", handle: func(*Server, *fasthttp.RequestCtx, string) *openai.Error { panic("secret detail") }},
-		route{method: "GET", path: "/panic-stream", handle: func(s *Server, ctx *fasthttp.RequestCtx, id string) *openai.Error {
+		route{method: "GET", path: "/panic", open: true, handle: func(*Server, *fasthttp.RequestCtx, string) *openai.Error { panic("secret detail") }},
+		route{method: "GET", path: "/panic-stream", open: true, handle: func(s *Server, ctx *fasthttp.RequestCtx, id string) *openai.Error {
 			s.startStream(ctx, id, func(*eventWriter) { panic("secret detail") })
 			return nil
 		}})
@@ -140,22 +138,4 @@ func TestModelChecks(t *testing.T) {
 	} {
 		h.send(t, "POST", c.path, c.body).wantError(t, c.status, c.code)
 	}
-}
-
-// After many requests, broken ones among them, no goroutine and no page is left.
-func TestNothingLeaks(t *testing.T) {
-	before := runtime.NumGoroutine()
-	h := start(t, setup{})
-	for range 50 {
-		h.send(t, "POST", "/v1/chat/completions", chatWith(`,"n":3,"max_tokens":9,"stop":"a"`))
-		h.send(t, "POST", "/v1/chat/completions", chatWith(`,"n":3,"max_tokens":9,"stream":true`))
-		h.send(t, "POST", "/v1/chat/completions", chatWith(`,"n":0`))
-		h.post(t, chatWith(`,"n":3,"stream":true`)).Close()
-	}
-	eventually(t, "all pages are given back", func() bool { return h.Engine.Stats().Pages.Held == 0 })
-	h.client.CloseIdleConnections()
-	if err := h.Shutdown(context.Background()); err != nil {
-		t.Error(err)
-	}
-	eventually(t, "all goroutines but the engine's have ended", func() bool { return runtime.NumGoroutine() <= before+1 })
 }

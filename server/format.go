@@ -25,6 +25,7 @@ func merge(updates []*update) *update {
 	for _, u := range updates {
 		text.WriteString(u.text)
 		sum.tokens = append(sum.tokens, u.tokens...)
+		sum.calls = append(sum.calls, u.calls...)
 		sum.finish = u.finish
 	}
 	sum.text = text.String()

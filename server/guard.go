@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -46,24 +45,45 @@ func checkFraming(ctx *fasthttp.RequestCtx) *openai.Error {
 	return nil
 }
 
-// checkOrigin keeps web pages away from a server that is bound to loopback and needs no key (DNS rebinding, cross-site
-// requests): the Host must be a loopback name, and an Origin must be the server's own.
-func (s *Server) checkOrigin(ctx *fasthttp.RequestCtx) *openai.Error {
-	if !s.loopback {
-		return nil
+// strangerBodyBytes is the most that is read of a body that no route would take from its sender, so that those who have no key cannot
+// fill the memory.
+const strangerBodyBytes = 4096
+
+// headerReceived sets the limits of a request's body once its header is known.
+func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	c := fasthttp.RequestConfig{ReadTimeout: s.limits.BodyTimeout, MaxRequestBodySize: s.limits.BodyBytes}
+	if err := s.wantsBody(h); err != nil {
+		c.MaxRequestBodySize = min(c.MaxRequestBodySize, strangerBodyBytes)
 	}
-	host := string(ctx.Request.Header.Host())
-	if !isLoopback(hostOnly(host)) {
-		return &openai.Error{Status: 403, Message: "This server answers only to loopback host names.", Type: openai.TypeInvalidRequest, Code: "host_not_allowed"}
+	return c
+}
+
+// wantsBody says why a request's body is of no use.
+func (s *Server) wantsBody(h *fasthttp.RequestHeader) *openai.Error {
+	path, _, _ := strings.Cut(string(h.RequestURI()), "?")
+	r, _, err := find(string(h.Method()), path)
+	if err != nil {
+		return err
 	}
-	origin := string(ctx.Request.Header.Peek("Origin"))
-	if origin == "" {
-		return nil
+	if _, err := s.authorize(h, r); err != nil {
+		return err
 	}
-	if u, err := url.Parse(origin); err != nil || u.Host != host {
-		return &openai.Error{Status: 403, Message: "This server does not answer to pages of other origins.", Type: openai.TypeInvalidRequest, Code: "origin_not_allowed"}
+	if !r.work {
+		return openai.BodyTooLarge(strangerBodyBytes)
 	}
 	return nil
+}
+
+// bodyTooLarge answers a body past its limit: with what is wrong without it, if anything is.
+func (s *Server) bodyTooLarge(ctx *fasthttp.RequestCtx) *openai.Error {
+	h := &ctx.Request.Header
+	if h.ContentLength() <= 0 {
+		return openai.BodyTooLarge(0) // it came in chunks, and fasthttp has forgotten its header
+	}
+	if err := s.wantsBody(h); err != nil {
+		return err
+	}
+	return openai.BodyTooLarge(s.limits.BodyBytes)
 }
 
 // hostOnly cuts the port from a Host header.

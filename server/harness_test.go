@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -44,7 +45,7 @@ func start(t testing.TB, with setup) *harness {
 		with.options(&o)
 	}
 	c := Config{Engine: enginetest.Start(t, o, with.runner), Tokenizer: tok, Template: testTemplate(t), ModelNames: []string{"fake", "alias/x"},
-		ContextTokens: o.Config.MaxContextTokens, Host: "127.0.0.1", Version: "test", Log: slog.New(slog.NewTextHandler(log, nil))}
+		ContextTokens: o.Config.MaxContextTokens, Access: Access{Host: "127.0.0.1"}, Version: "test", Log: slog.New(slog.NewTextHandler(log, nil))}
 	if with.config != nil {
 		with.config(&c)
 	}
@@ -59,6 +60,10 @@ func start(t testing.TB, with setup) *harness {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
 	h := &harness{Server: s, url: "http://" + ln.Addr().String(), log: log, client: &http.Client{Transport: &http.Transport{}}}
+	if c.Certificate != nil {
+		h.url = "https://" + ln.Addr().String()
+		h.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	}
 	t.Cleanup(func() {
 		h.client.CloseIdleConnections()
 		now, cancel := context.WithCancel(context.Background())

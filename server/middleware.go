@@ -25,6 +25,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if len(ctx.Response.Header.Peek("x-request-id")) == 0 { // else the body named one
 		ctx.Response.Header.Set("x-request-id", id)
 	}
+	s.allowOrigin(ctx)
+	s.countHTTP(ctx)
 	setWriteDeadline(ctx.Conn(), s.limits.WriteTimeout)
 }
 
@@ -51,22 +53,26 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, id string) *openai.Error {
 	}
 	r, allowed, err := find(string(ctx.Method()), requestPath(ctx))
 	if err != nil {
+		if allowed != "" && isPreflight(ctx) {
+			preflight(ctx, allowed)
+			return nil
+		}
 		if allowed != "" {
 			ctx.Response.Header.Set("Allow", allowed)
 		}
 		return err
 	}
-	if !r.open {
-		if err := s.keys.check(string(ctx.Request.Header.Peek("Authorization"))); err != nil {
-			return err
-		}
+	caller, err := s.authorize(&ctx.Request.Header, r)
+	if err != nil {
+		return err
 	}
-	if r.work {
-		if err := checkBody(ctx); err != nil {
-			return err
-		}
+	if !r.work {
+		return r.handle(s, ctx, id)
 	}
-	return r.handle(s, ctx, id)
+	if err := checkBody(ctx); err != nil {
+		return err
+	}
+	return s.work(ctx, r, caller, id)
 }
 
 // requestPath is the path as it was sent, not decoded and without the query.
@@ -89,7 +95,13 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err *openai.Error) {
 	case 401:
 		ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
 	case 429, 503:
-		ctx.Response.Header.Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+		seconds := err.RetryAfterSeconds
+		if seconds == 0 {
+			seconds = retryAfterSeconds
+		}
+		ctx.Response.Header.Set("Retry-After", strconv.Itoa(seconds))
+	case 504:
+		ctx.Response.Header.Set("x-should-retry", "false") // OpenAI's clients would send it again
 	}
 }
 
@@ -106,7 +118,7 @@ func (s *Server) transportError(ctx *fasthttp.RequestCtx, cause error) {
 	err := badRequest("The request is not valid HTTP.")
 	switch {
 	case errors.Is(cause, fasthttp.ErrBodyTooLarge):
-		err = openai.BodyTooLarge(s.limits.BodyBytes)
+		err = s.bodyTooLarge(ctx)
 	case errors.As(cause, &small):
 		err = &openai.Error{Status: 431, Message: "The request's header is too large.", Type: openai.TypeInvalidRequest, Code: "headers_too_large"}
 	case errors.As(cause, &network) && network.Timeout():

@@ -17,17 +17,18 @@ type page struct {
 	request  string // schema of the body; "" = it takes none
 	answer   string // schema of a 200; "" = any JSON, or text
 	streams  bool   // the answer may be an event stream
+	text     bool   // the answer is not JSON
 	statuses []int  // besides those that follow from the route's other columns
 }
 
 // statusesOf lists what a route may answer, in order: 200 and what every route may meet, then what its columns bring.
 func (r *route) statusesOf() []int {
-	all := append([]int{200, 400, 403, 408, 431, 500}, r.page.statuses...)
+	all := append([]int{200, 400, 403, 408, 413, 431, 500}, r.page.statuses...)
 	if !r.open {
 		all = append(all, 401)
 	}
 	if r.work {
-		all = append(all, 413, 415, 429, 503)
+		all = append(all, 415, 429, 503, 504)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -58,7 +59,7 @@ var document = sync.OnceValue(func() []byte {
 func (r *route) operation() openai.Object {
 	o := openai.Object{"summary": r.page.summary, "responses": r.responses()}
 	if !r.open {
-		o["security"] = []openai.Object{{"key": []string{}}}
+		o["security"] = []openai.Object{{"key": r.scope.Names()}}
 	}
 	if strings.HasSuffix(r.path, "/") {
 		o["parameters"] = []openai.Object{{"name": "id", "in": "path", "required": true, "schema": openai.Object{"type": "string", "minLength": 1}}}
@@ -87,11 +88,14 @@ func (r *route) responses() openai.Object {
 // content is the body of a 200.
 func (r *route) content() openai.Object {
 	content := openai.Object{openai.JSONType: openai.Object{}}
+	if r.page.text {
+		content = openai.Object{"*/*": openai.Object{}}
+	}
 	if r.page.answer != "" {
 		content = jsonOf(r.page.answer)
 	}
 	if r.page.streams {
-		content[openai.EventType] = openai.Object{"schema": openai.Object{"type": "string"}}
+		content[openai.EventType] = openai.Object{"schema": openai.EventSchema()}
 	}
 	return content
 }

@@ -11,7 +11,7 @@ import (
 
 // The document has every route with every status, and the schemas that it names.
 func TestOpenAPI(t *testing.T) {
-	h := start(t, setup{config: func(c *Config) { c.APIKeys = []string{"sk-one"} }})
+	h := start(t, setup{config: func(c *Config) { c.Access.APIKeys = []string{"sk-one"} }})
 	type operation struct {
 		Summary   string                     `json:"summary"`
 		Responses map[string]json.RawMessage `json:"responses"`

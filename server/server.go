@@ -8,13 +8,16 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"astro/engine"
+	"astro/internal/telemetry"
 	"astro/model/chat"
 	"astro/model/tokenizer"
+	"astro/server/auth"
 )
 
 // Config is what a Server needs. All fields without a default are required.
@@ -27,10 +30,14 @@ type Config struct {
 
 	ModelNames    []string // what requests may call the model; the first is its name in answers
 	ContextTokens int      // prompt and completion of a choice together, at most
-	Host          string   // that the listener is bound to; decides whether keys are needed
-	APIKeys       []string // empty = any key is accepted, which needs a loopback Host
 	StrictParams  bool     // unknown parameters are refused instead of listed in x-ignored-params
 	Version       string   // of the program, for /version and system_fingerprint
+
+	Metrics *telemetry.Metrics // nil = made here
+	Tracer  *telemetry.Tracer  // nil = no traces
+
+	Access      Access
+	Certificate *Certificate // nil = no TLS
 
 	Limits Limits       // zero = DefaultLimits
 	Log    *slog.Logger // nil = slog.Default(). It gets ids and sizes, never text of requests, tokens or keys
@@ -41,20 +48,24 @@ type Limits struct {
 	BodyBytes         int           // of a request body
 	HeaderBytes       int           // of a request's header block
 	Connections       int           // open at one time
+	ConnectionsPerIP  int           // of one address that is not loopback; of IPv6 one network of 64 bits; 0 = as many as there may be
 	HeaderTimeout     time.Duration // for a header to arrive
 	BodyTimeout       time.Duration // for a body to arrive, after its header
 	IdleTimeout       time.Duration // between two requests of a connection
 	WriteTimeout      time.Duration // for the client to take an answer, or one event of a stream
 	KeepAliveInterval time.Duration // between comments in a stream that has nothing else to say
+	RequestTimeout    time.Duration // for a request in the engine, the queue included; 0 = none
+	RequestTokens     int           // prompts x n x (prompt + max_tokens) of one request; 0 = 8 times what the KV cache holds
 }
 
 // DefaultLimits suit a server on the open network.
 func DefaultLimits() Limits {
-	return Limits{BodyBytes: 8 << 20, HeaderBytes: 16 << 10, Connections: 4096, HeaderTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second,
-		IdleTimeout: 60 * time.Second, WriteTimeout: 10 * time.Second, KeepAliveInterval: 15 * time.Second}
+	return Limits{BodyBytes: 8 << 20, HeaderBytes: 16 << 10, Connections: 4096, ConnectionsPerIP: 256, HeaderTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second,
+		IdleTimeout: 60 * time.Second, WriteTimeout: 10 * time.Second, KeepAliveInterval: 15 * time.Second,
+		RequestTimeout: time.Hour}
 }
 
-// retryAfterSeconds is the advice in Retry-After of every 429 and 503.
+// retryAfterSeconds is the advice in Retry-After of a 429 or 503 where nobody knows better.
 const retryAfterSeconds = 1
 
 // Validate says what is wrong with the Config.
@@ -67,33 +78,20 @@ func (c *Config) Validate() error {
 	case c.ContextTokens < 2:
 		return fmt.Errorf("server config: ContextTokens is %d; want at least 2", c.ContextTokens)
 	}
-	return CheckBind(c.Host, c.APIKeys)
-}
-
-// CheckBind refuses a bind that others can reach while there is no key. It is exported so that a command can say so before it
-// loads a model.
-func CheckBind(host string, keys []string) error {
-	if !isLoopback(host) && len(keys) == 0 {
-		return fmt.Errorf("refusing to listen on %q without API keys, since other machines can reach it: "+
-			"set ASTRO_API_KEY or --api-key, or use --host 127.0.0.1", host)
-	}
-	for _, key := range keys {
-		if key == "" {
-			return errors.New("an API key is empty: remove it or give it a value")
-		}
-	}
-	return nil
+	return c.Access.Validate()
 }
 
 // Server answers HTTP requests on one listener. Make it with New, run it with Serve, end it with Shutdown.
 type Server struct {
 	Config
 	limits   Limits
-	keys     keyring
+	ring     atomic.Pointer[auth.Ring]
+	visits   visits
 	loopback bool
 	created  int64 // Unix seconds
 	log      *slog.Logger
 	http     *fasthttp.Server
+	grammars *grammars
 
 	mu       sync.Mutex
 	draining bool
@@ -112,8 +110,13 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &Server{Config: c, limits: c.Limits, keys: newKeyring(c.APIKeys), loopback: isLoopback(c.Host), created: time.Now().Unix(), log: c.Log,
+	if c.Metrics == nil {
+		c.Metrics = telemetry.NewMetrics(telemetry.Info{Model: c.ModelNames[0], Version: c.Version}, func() telemetry.EngineState { return EngineState(c.Engine, "") })
+	}
+	s := &Server{Config: c, limits: c.Limits, visits: newVisits(), loopback: isLoopback(c.Access.Host), created: time.Now().Unix(), log: c.Log,
 		inFlight: map[*context.CancelFunc]bool{}, idle: make(chan struct{})}
+	s.ring.Store(c.Access.ring())
+	s.grammars = s.newGrammars()
 	s.http = s.newHTTP()
 	return s, nil
 }
@@ -121,35 +124,34 @@ func New(c Config) (*Server, error) {
 // newHTTP configures fasthttp. WriteTimeout stays zero there, since it would bound whole streams: setWriteDeadline does its work.
 func (s *Server) newHTTP() *fasthttp.Server {
 	return &fasthttp.Server{
-		Handler:      s.handle,
-		ErrorHandler: s.transportError,
-		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
-			return fasthttp.RequestConfig{ReadTimeout: s.limits.BodyTimeout}
-		},
-		Name:                  "astro",
-		Concurrency:           s.limits.Connections,
-		ReadBufferSize:        s.limits.HeaderBytes,
-		ReadTimeout:           s.limits.HeaderTimeout,
-		IdleTimeout:           s.limits.IdleTimeout,
-		MaxRequestBodySize:    s.limits.BodyBytes,
-		NoDefaultContentType:  true,
-		SecureErrorLogMessage: true,
-		CloseOnShutdown:       true,
-		Logger:                fasthttpLog{s.log},
+		Handler:                      s.handle,
+		ErrorHandler:                 s.transportError,
+		HeaderReceived:               s.headerReceived,
+		Name:                         "astro",
+		Concurrency:                  s.limits.Connections,
+		ReadBufferSize:               s.limits.HeaderBytes,
+		ReadTimeout:                  s.limits.HeaderTimeout,
+		IdleTimeout:                  s.limits.IdleTimeout,
+		MaxRequestBodySize:           s.limits.BodyBytes,
+		NoDefaultContentType:         true,
+		DisablePreParseMultipartForm: true, // no route takes one
+		SecureErrorLogMessage:        true,
+		CloseOnShutdown:              true,
+		Logger:                       fasthttpLog{s.log},
 	}
 }
 
 // fasthttpLog sends fasthttp's lines about connections to our log.
 type fasthttpLog struct{ log *slog.Logger }
 
-// Printf implements fasthttp.Logger.
-func (l fasthttpLog) Printf(format string, args ...any) {
-	l.log.Debug("connection", "what", fmt.Sprintf(format, args...))
+// Printf implements fasthttp.Logger. The arguments are left out, since they may quote what a client sent as a first line.
+func (l fasthttpLog) Printf(format string, _ ...any) {
+	l.log.Debug("a connection failed", "form", format)
 }
 
-// Serve answers on ln until Shutdown; it closes ln.
+// Serve answers on ln, over TLS where there is a certificate, until Shutdown; it closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	if err := s.http.Serve(ln); err != nil {
+	if err := s.http.Serve(s.listener(ln)); err != nil {
 		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), err)
 	}
 	return nil
@@ -200,10 +202,18 @@ func (s *Server) begin() (ctx context.Context, cancel context.CancelFunc, end fu
 	if s.draining {
 		return nil, nil, nil, false
 	}
-	ctx, cancel = context.WithCancel(context.Background())
+	ctx, cancel = s.lifetime()
 	key := &cancel
 	s.inFlight[key] = true
 	return ctx, cancel, func() { s.end(key) }, true
+}
+
+// lifetime bounds a request by the time limit.
+func (s *Server) lifetime() (context.Context, context.CancelFunc) {
+	if s.limits.RequestTimeout > 0 {
+		return context.WithTimeout(context.Background(), s.limits.RequestTimeout)
+	}
+	return context.WithCancel(context.Background())
 }
 
 // end forgets a request; the last one of a drain lets Shutdown go on.

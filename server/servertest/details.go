@@ -190,7 +190,7 @@ func (s *suite) errors(t *testing.T, ctx context.Context) {
 		"no messages":    {func(p *sdk.ChatCompletionNewParams) { p.Messages = []sdk.ChatCompletionMessageParamUnion{} }, 400, "messages", "empty_array"},
 		"too long":       {func(p *sdk.ChatCompletionNewParams) { p.MaxCompletionTokens = sdk.Int(1 << 23) }, 400, "messages", "context_length_exceeded"},
 		"logit bias":     {func(p *sdk.ChatCompletionNewParams) { p.LogitBias = map[string]int64{"2000000000": 1} }, 400, "logit_bias", "invalid_value"},
-		"no tools here":  {func(p *sdk.ChatCompletionNewParams) { p.ParallelToolCalls = sdk.Bool(true); p.Tools = someTool() }, 400, "tools", "unsupported_parameter"},
+		"no audio here":  {func(p *sdk.ChatCompletionNewParams) { p.Modalities = []string{"text", "audio"} }, 400, "modalities", "unsupported_parameter"},
 		"stop too often": {func(p *sdk.ChatCompletionNewParams) { p.Stop.OfStringArray = []string{"a", "b", "c", "d", "e"} }, 400, "stop", "array_above_max_length"},
 	} {
 		p := s.params()
@@ -204,8 +204,27 @@ func (s *suite) errors(t *testing.T, ctx context.Context) {
 	}
 }
 
-func someTool() []sdk.ChatCompletionToolUnionParam {
-	return []sdk.ChatCompletionToolUnionParam{sdk.ChatCompletionFunctionTool(sdk.FunctionDefinitionParam{Name: "f"})}
+// tools: a call that the client names follows the tool's schema, whole and streamed alike. A vocabulary that cannot spell JSON is told
+// apart from a server that cannot.
+func (s *suite) tools(t *testing.T, ctx context.Context) {
+	p := s.params()
+	p.Tools = []sdk.ChatCompletionToolUnionParam{sdk.ChatCompletionFunctionTool(sdk.FunctionDefinitionParam{Name: "f", Parameters: sdk.FunctionParameters{
+		"type": "object", "properties": map[string]any{"x": map[string]any{"enum": []int{1, 2}}}, "required": []string{"x"}, "additionalProperties": false}})}
+	p.ToolChoice = sdk.ToolChoiceOptionFunctionToolChoice(sdk.ChatCompletionNamedToolChoiceFunctionParam{Name: "f"})
+	answer, err := s.client.Chat.Completions.New(ctx, p)
+	var failure *sdk.Error
+	if errors.As(err, &failure) && failure.Code == "impossible_schema" {
+		t.Skip("this model's vocabulary cannot spell JSON")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := s.read(t, ctx, p)
+	for _, message := range []sdk.ChatCompletionMessage{answer.Choices[0].Message, all.Choices[0].Message} {
+		if calls := message.ToolCalls; len(calls) != 1 || calls[0].Function.Name != "f" || calls[0].ID == "" || !strings.HasPrefix(calls[0].Function.Arguments, `{"x":`) {
+			t.Errorf("got %s", message.RawJSON())
+		}
+	}
 }
 
 func second[T any](_ T, err error) error { return err }

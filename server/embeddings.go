@@ -1,0 +1,74 @@
+package server
+
+import (
+	"math"
+
+	"github.com/valyala/fasthttp"
+
+	"astro/engine"
+	"astro/openai"
+)
+
+// embeddings is POST /v1/embeddings: the hidden states of the model's trunk, pooled and of length 1.
+func (s *Server) embeddings(ctx *fasthttp.RequestCtx, id string) *openai.Error {
+	q, err := openai.DecodeEmbeddingsRequest(ctx.PostBody())
+	if err != nil {
+		return err
+	}
+	id = bodyID(ctx, id, &q.Options)
+	if err := s.checkModel(q.Model); err != nil {
+		return err
+	}
+	if err := s.noteIgnored(ctx, &q.Options); err != nil {
+		return err
+	}
+	prompts := make([]prompt, len(q.Inputs))
+	for i := range q.Inputs {
+		prompts[i] = s.encode(&q.Inputs[i])
+	}
+	c, err := s.newCall(id, "input", &q.Options, prompts)
+	if err != nil {
+		return err
+	}
+	c.head, c.embed = s.newHead("embd-"), true
+	c.observe(ctx, "embeddings")
+	return s.answer(ctx, c, embeddingFormat{c, q})
+}
+
+// embeddingFormat is the format of embeddings; nothing of it streams.
+type embeddingFormat struct {
+	*call
+	request *openai.EmbeddingsRequest
+}
+
+func (embeddingFormat) first(int) any          { return nil }
+func (embeddingFormat) delta(*update) any      { return nil }
+func (embeddingFormat) last(*update) any       { return nil }
+func (embeddingFormat) usage(openai.Usage) any { return nil }
+
+func (f embeddingFormat) whole(_ []*update, usage openai.Usage) any {
+	list := openai.EmbeddingList{Object: "list", Model: f.head.model, Usage: usage}
+	for i := range f.prompts {
+		list.Data = append(list.Data, openai.NewEmbeddingItem(i, pooled(f.prompts[i].embedding, f.request.Last), f.request.Base64))
+	}
+	return list
+}
+
+// pooled is the mean of the states, or the last, scaled to length 1; all zeros stay so.
+func pooled(e *engine.Embedding, last bool) []float32 {
+	v := append([]float32{}, e.Sum...) // the scale takes the count out
+	if last {
+		v = append([]float32{}, e.Last...)
+	}
+	length := 0.0
+	for _, x := range v {
+		length += float64(x) * float64(x)
+	}
+	if length = math.Sqrt(length); length == 0 {
+		return v
+	}
+	for i := range v {
+		v[i] = float32(float64(v[i]) / length)
+	}
+	return v
+}
