@@ -15,21 +15,26 @@ import (
 
 func newBenchCommand() *cobra.Command {
 	bench := &cobra.Command{Use: "bench", Short: "Measure the engine, or any OpenAI server"}
-	bench.AddCommand(newBenchStepCommand(), newBenchMathCommand(), newBenchCompareCommand())
+	bench.AddCommand(newBenchStepCommand(), newBenchTrainCommand(), newBenchLoadCommand(), newBenchMathCommand(), newBenchCompareCommand())
 	return bench
 }
 
 func newBenchStepCommand() *cobra.Command {
 	o := step.DefaultOptions()
-	backend, asJSON := device.Auto, false
+	backend, asJSON, models := device.Auto, false, hubFlags{}
 	c := &cobra.Command{
-		Use:   "step DIR",
+		Use:   "step MODEL",
 		Short: "Time decode and prefill steps of a model in process, without HTTP",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return benchStep(c.OutOrStdout(), args[0], backend, o, asJSON)
+			found, err := models.modelDir(c.Context(), args[0], c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			return benchStep(c.OutOrStdout(), found.dir, backend, o, asJSON)
 		},
 	}
+	models.add(c)
 	f := c.Flags()
 	f.StringVar(&backend, "backend", backend, "auto, go, xla:cpu or xla:cuda")
 	f.IntSliceVar(&o.Batches, "batch", o.Batches, "sequences per decode step")

@@ -18,6 +18,7 @@ import (
 
 	mathbench "astro/benchmarks/math"
 	"astro/internal/device"
+	"astro/openai/client"
 )
 
 // benchMathFlags are the flags of astro bench math.
@@ -33,11 +34,12 @@ type benchMathFlags struct {
 	concurrency, tries    int
 	timeout               time.Duration
 	backend, dtype        string // of a server of our own
+	hub                   hubFlags
 }
 
 func newBenchMathCommand() *cobra.Command {
 	b := benchMathFlags{set: "math500", prompt: "box", samples: 16, temperature: 1, topP: 1, seed: 1, maj: []int{8}, pass: []int{1, 4, 8, 16},
-		concurrency: 32, tries: mathbench.DefaultRetry().Tries, timeout: time.Hour, backend: device.Auto, dtype: "f32"}
+		concurrency: 32, tries: client.DefaultRetry().Tries, timeout: time.Hour, backend: device.Auto, dtype: "f32"}
 	c := &cobra.Command{
 		Use:   "math",
 		Short: "Measure how well a server answers MATH-500, AMC, AIME or a set of your own",
@@ -50,7 +52,8 @@ func newBenchMathCommand() *cobra.Command {
 	f.StringVar(&b.set, "set", b.set, "problems: NAME (NAME.jsonl in --data, or a set that the hub has), or a JSONL file with id, problem and answer")
 	f.StringVar(&b.data, "data", "", "folder of problem sets, looked into first")
 	f.StringVar(&b.url, "url", "", "address of the server; without one, --model is served on a free loopback port")
-	f.StringVar(&b.model, "model", "", "name of the model (default: the first that the server lists); without --url its folder (default: the demo model)")
+	f.StringVar(&b.model, "model", "", "name of the model (default: the first that the server lists); without --url "+modelUse+" (default: the demo model)")
+	b.hub.add(c)
 	f.StringVar(&b.prompt, "prompt", b.prompt, "box, fewshot, plain, or a file that holds {{problem}}")
 	f.StringVar(&b.phrases, "backtracks", "", "file of the phrases that count as backtracks, one a line (default: those of ASTRO traces)")
 	f.StringVar(&b.out, "out", "", "folder of the run (default: bench/SET/MODEL)")
@@ -122,18 +125,18 @@ func (b *benchMathFlags) config(ctx context.Context, diagnostics io.Writer) (mat
 
 // run asks the server, which is there by now.
 func (b *benchMathFlags) run(ctx context.Context, config mathbench.Config, diagnostics io.Writer) (mathbench.Summary, error) {
-	client := mathbench.NewClient(b.url, b.model, os.Getenv("ASTRO_API_KEY"), b.concurrency)
-	client.Limit, client.Retry.Tries, client.Retry.OnRetry = b.timeout, b.tries, sayRetries(diagnostics)
-	if client.Model == "" {
-		name, err := client.FirstModel(ctx)
+	server := mathbench.NewClient(b.url, b.model, os.Getenv("ASTRO_API_KEY"), b.concurrency)
+	server.Limit, server.Retry.Tries, server.Retry.OnRetry = b.timeout, b.tries, sayRetries(diagnostics)
+	if server.Model == "" {
+		name, err := server.FirstModel(ctx)
 		if err != nil {
 			return mathbench.Summary{}, err
 		}
-		client.Model = name
+		server.Model = name
 	}
-	config.Client, config.Dir = client, b.out
+	config.Client, config.Dir = server, b.out
 	if config.Dir == "" {
-		config.Dir = filepath.Join("bench", config.Set.Name, strings.NewReplacer("/", "-", `\`, "-").Replace(client.Model))
+		config.Dir = filepath.Join("bench", config.Set.Name, strings.NewReplacer("/", "-", `\`, "-").Replace(server.Model))
 	}
 	fmt.Fprintf(diagnostics, "%s from %s: %d problems; samples are kept in %s\n", config.Set.Name, config.Set.Origin, len(config.Set.Problems), config.Dir)
 	return mathbench.Run(ctx, config)
@@ -177,12 +180,12 @@ func sampleProgress(w io.Writer) func(done, total int) {
 // ownServer serves a folder on a free loopback port and waits until it listens. stop ends it and says how it ended.
 func ownServer(ctx context.Context, b benchMathFlags, diagnostics io.Writer) (url, name string, stop func() error, err error) {
 	o := defaultServeOptions()
-	o.dir, o.port, o.backend, o.dtype = b.model, 0, b.backend, b.dtype
-	if err := o.complete(); err != nil {
+	o.dir, o.port, o.backend, o.dtype, o.hub = b.model, 0, b.backend, b.dtype, b.hub
+	if err := o.complete(ctx, diagnostics); err != nil {
 		return "", "", nil, err
 	}
 	if _, err := os.Stat(filepath.Join(o.dir, "config.json")); err != nil {
-		return "", "", nil, fmt.Errorf("without --url, --model is a folder to serve, and %s is none: %w", o.dir, err)
+		return "", "", nil, fmt.Errorf("without --url, --model is a model to serve, and %s is none: %w", o.dir, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	lines, announcements := io.Pipe()

@@ -22,6 +22,7 @@ import (
 // linearizeFlags are the flags of astro linearize.
 type linearizeFlags struct {
 	trees, dir, domain, model string
+	hub                       hubFlags
 	options                   linearize.Options
 	direct                    bool
 	maxValue                  int // of countdown
@@ -72,7 +73,8 @@ func (l *linearizeFlags) addFlags(c *cobra.Command) {
 	f.IntVar(&o.MaxSteps, "max-steps", o.MaxSteps, "longer traces are dropped and counted")
 	f.IntVar(&o.MaxTokens, "max-tokens", o.MaxTokens, "longer traces are dropped and counted")
 	f.IntVar(&l.maxValue, "max-value", l.maxValue, "countdown: largest value that a step may reach")
-	f.StringVar(&l.model, "model", "", "text: Hugging Face folder whose tokenizer makes tokens; the trees must be of the same (default: traces have text alone)")
+	f.StringVar(&l.model, "model", "", "text: model whose tokenizer makes tokens, "+modelUse+"; the trees must be of the same (default: traces have text alone)")
+	l.hub.add(c)
 	f.StringVar(&l.writerURL, "writer-url", "", "text: address of an OpenAI-compatible server that rewrites the steps")
 	f.StringVar(&l.writerModel, "writer-model", "", "text: the name of its model")
 	f.IntVar(&l.workers, "workers", l.workers, "text: trees that are rewritten at a time")
@@ -101,7 +103,7 @@ func (l *linearizeFlags) run(ctx context.Context, out, diagnostics io.Writer) er
 		}
 		r.Domain = recipe.CountdownTraces(d)
 	case "text":
-		closeJournal, err := l.startWriter(&r, stop)
+		closeJournal, err := l.startWriter(ctx, &r, stop, diagnostics)
 		if err != nil {
 			return err
 		}
@@ -124,12 +126,19 @@ func (l *linearizeFlags) run(ctx context.Context, out, diagnostics io.Writer) er
 const failuresInARow = 8
 
 // startWriter fills the domain in whose steps a model rewrites.
-func (l *linearizeFlags) startWriter(r *recipe.Linearize, stop context.CancelCauseFunc) (closeJournal func() error, err error) {
+func (l *linearizeFlags) startWriter(ctx context.Context, r *recipe.Linearize, stop context.CancelCauseFunc, diagnostics io.Writer) (closeJournal func() error, err error) {
 	if l.writerURL == "" || l.writerModel == "" {
 		return nil, errors.New("--domain text needs --writer-url and --writer-model: a server that rewrites the steps, such as `astro serve`")
 	}
 	if l.workers < 1 || l.workers > 1024 || l.evaluations < 0 || l.evaluations > 64 {
 		return nil, fmt.Errorf("%d workers and %d self-evaluations: want 1 to 1024 and 0 to 64", l.workers, l.evaluations)
+	}
+	if l.model != "" {
+		found, err := l.hub.modelDir(ctx, l.model, diagnostics)
+		if err != nil {
+			return nil, err
+		}
+		l.model = found.dir
 	}
 	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder of the traces: %w", err)

@@ -25,14 +25,16 @@ func recipeCountdown(t *testing.T, args ...string) (string, error) {
 func TestRecipeCountdownRefuses(t *testing.T) {
 	work := []string{"--work", t.TempDir(), "--out", filepath.Join(t.TempDir(), "model")}
 	for want, args := range map[string][]string{
-		"want tiny, small or large":         {"--size", "huge"},
-		"want one of base, search":          {"--stage", "spoc"},
-		"it needs base":                     {"--stage", "search"},
-		"it needs base and direct-sft":      {"--stage", "eval"},
-		"want 1 to 32":                      {"--seeds", "0"},
-		"--size tiny is the whole method":   {"--quick"},
-		"want a number above 0":             {"--steps", "-1"},
-		"10000000 problems: want 1 to 1048": {"--search-problems", "10000000"},
+		"want tiny, small or large":          {"--size", "huge"},
+		"want one of base, search":           {"--stage", "rl"},
+		"needs base and search and astro-rl": {"--stage", "spoc"},
+		"it needs base and astro-rl":         {"--stage", "step-kto"},
+		"it needs base":                      {"--stage", "search"},
+		"it needs base and direct-sft":       {"--stage", "eval"},
+		"want 1 to 32":                       {"--seeds", "0"},
+		"--size tiny is the whole method":    {"--quick"},
+		"want a number above 0":              {"--steps", "-1"},
+		"10000000 problems: want 1 to 1048":  {"--search-problems", "10000000"},
 	} {
 		if out, err := recipeCountdown(t, append(args, work...)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: got %v; want %q\n%s", args, err, want, out)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/schollz/progressbar/v3"
@@ -26,6 +25,7 @@ type searchFlags struct {
 	parallel, slots, limit       int
 	lockStep                     bool
 	backend, dtype               string
+	hub                          hubFlags
 	contextTokens                int
 	temperature                  float64
 
@@ -43,7 +43,7 @@ func newSearchCommand() *cobra.Command {
 		Long: "Search solutions of problems by Monte Carlo tree search over reasoning steps, with a model as policy.\n" +
 			"A line of --problems is {\"id\": ..., \"problem\": ..., \"answer\": ...}. Trees are appended to --out (docs/formats/tree.md);\n" +
 			"the same command goes on where it was stopped.",
-		Example: "  astro search --problems train.jsonl --out trees.jsonl\n  astro search --model DIR --domain text --problems math.jsonl --out trees.jsonl",
+		Example: "  astro search --problems train.jsonl --out trees.jsonl\n  astro search --model MODEL --domain text --problems math.jsonl --out trees.jsonl",
 		Args:    cobra.NoArgs,
 	}
 	s.addFlags(c)
@@ -58,7 +58,8 @@ func newSearchCommand() *cobra.Command {
 
 func (s *searchFlags) addFlags(c *cobra.Command) {
 	f, k := c.Flags(), search.Countdown()
-	f.StringVar(&s.model, "model", "", "Hugging Face folder (default: the demo model)")
+	f.StringVar(&s.model, "model", "", modelUse+" (default: the demo model)")
+	s.hub.add(c)
 	f.StringVar(&s.problems, "problems", "", "JSONL file of problems")
 	f.StringVar(&s.domain, "domain", s.domain, "countdown, or text with answers in \\boxed{}")
 	f.StringVar(&s.out, "out", s.out, "file of the trees")
@@ -119,7 +120,7 @@ func (s *searchFlags) run(ctx context.Context, out, diagnostics io.Writer) error
 	if err := s.config.Validate(); err != nil {
 		return err
 	}
-	p, err := s.startPolicy(diagnostics)
+	p, err := s.startPolicy(ctx, diagnostics)
 	if err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ func (s *searchFlags) run(ctx context.Context, out, diagnostics io.Writer) error
 		return err
 	}
 	run := recipe.Search{Config: s.config, Out: s.out, Problems: problems, Parallel: s.parallel, Policy: p.policy, LockStep: s.lockStep,
-		Settings: fmt.Sprintf("%s, temperature %g, model %s", settings, s.temperature, filepath.Base(p.dir))}
+		Settings: fmt.Sprintf("%s, temperature %g, model %s", settings, s.temperature, p.place)}
 	bar := searchBar(diagnostics, len(problems))
 	summary, err := run.Run(ctx, bar)
 	fmt.Fprintln(diagnostics)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
 
@@ -14,7 +15,7 @@ import (
 // searchPolicy is a loaded model that a search draws from.
 type searchPolicy struct {
 	backend
-	dir     string
+	place   place
 	slots   int
 	params  sampler.Params
 	stepped engine.Config   // of a search in lock step
@@ -23,13 +24,14 @@ type searchPolicy struct {
 }
 
 // startPolicy loads the model. In lock step there is no engine: the runner is driven by steppers, and waits for its programs.
-func (s *searchFlags) startPolicy(diagnostics io.Writer) (*searchPolicy, error) {
+func (s *searchFlags) startPolicy(ctx context.Context, diagnostics io.Writer) (*searchPolicy, error) {
 	o := defaultServeOptions()
 	o.dir, o.backend, o.dtype, o.maxSlots, o.contextTokens = s.model, s.backend, s.dtype, s.slots, s.contextTokens
-	if err := o.complete(); err != nil {
+	o.hub = s.hub
+	if err := o.complete(ctx, diagnostics); err != nil {
 		return nil, err
 	}
-	p := &searchPolicy{dir: o.dir, slots: s.slots, params: sampler.Default()}
+	p := &searchPolicy{place: place{o.dir, o.names[0], o.revision}, slots: s.slots, params: sampler.Default()}
 	p.params.Temperature = float32(s.temperature)
 	if err := p.open(o, s.lockStep, diagnostics); err != nil {
 		p.close()

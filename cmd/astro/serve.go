@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 
 	"astro/engine"
 	"astro/internal/device"
+	"astro/internal/telemetry"
 	"astro/model"
 	"astro/model/chat"
 	"astro/model/tokenizer"
@@ -27,7 +29,9 @@ import (
 
 // serveOptions are the flags of astro serve.
 type serveOptions struct {
-	dir            string // Hugging Face folder; "" = the demo model
+	dir            string // as given: a folder or a name on a hub; "" = the demo model; from complete on a folder
+	revision       string // commit of a model of a hub; "" = a folder of the user
+	hub            hubFlags
 	host           string
 	port           int
 	backend, dtype string
@@ -40,27 +44,35 @@ type serveOptions struct {
 	names, keys    []string
 	strict         bool
 	drainTimeout   time.Duration
+	stepTimeout    time.Duration
+	accessFlags
+	traces    string // URL of an OTLP receiver; "" = as the environment says
+	logFormat string // text or json
 }
 
 func defaultServeOptions() serveOptions {
 	return serveOptions{host: "127.0.0.1", port: 8080, backend: device.Auto, dtype: "f32", maxSlots: 32, pageTokens: 16, chunkTokens: 256,
-		drainTimeout: 30 * time.Second}
+		drainTimeout: 30 * time.Second, stepTimeout: 30 * time.Second, logFormat: "text"}
 }
 
 func newServeCommand() *cobra.Command {
 	o := defaultServeOptions()
 	c := &cobra.Command{
-		Use:   "serve [DIR]",
+		Use:   "serve [MODEL]",
 		Short: "Serve a model over the OpenAI API",
-		Long: "Serve the Hugging Face folder DIR, or the demo model, over the OpenAI API.\n" +
-			"API keys come from ASTRO_API_KEY (several with commas between) or --api-key; without any, only loopback is served.",
+		Long: "Serve MODEL, " + modelUse + ", or the demo model, over the OpenAI API.\n" +
+			"API keys come from --keys FILE (see astro keys), ASTRO_API_KEY (several with commas between) and --api-key; those of ASTRO_ADMIN_KEY\n" +
+			"may read metrics and profiles and nothing else. Without any key only loopback is served.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.dir = strings.Join(args, "")
 			o.keys = append(o.keys, splitKeys(os.Getenv("ASTRO_API_KEY"))...)
+			o.adminKeys = splitKeys(os.Getenv("ASTRO_ADMIN_KEY"))
 			return serve(c.Context(), o, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
+	o.hub.add(c)
+	o.accessFlags.add(c)
 	f := c.Flags()
 	f.StringVar(&o.host, "host", o.host, "address to listen on; one that other machines reach needs API keys")
 	f.IntVar(&o.port, "port", o.port, "port to listen on; 0 = any free one")
@@ -72,10 +84,13 @@ func newServeCommand() *cobra.Command {
 	f.IntVar(&o.chunkTokens, "chunk-tokens", o.chunkTokens, "prompt tokens of one sequence in one step")
 	f.Int64Var(&o.kvBytes, "kv-bytes", 0, "size of the KV cache; 0 = as much as is useful and fits")
 	f.Int64Var(&o.memoryBytes, "memory-bytes", 0, "memory that may be used on the device; 0 = what the machine has free")
-	f.StringSliceVar(&o.names, "served-model-name", nil, "names of the model in requests, the first one also in answers; default: the folder's name")
+	f.StringSliceVar(&o.names, "served-model-name", nil, "names of the model in requests, the first one also in answers; default: the folder's, or OWNER/NAME")
 	f.StringSliceVar(&o.keys, "api-key", nil, "API keys to accept; other users of the machine can see flags, so prefer ASTRO_API_KEY")
 	f.BoolVar(&o.strict, "strict-params", false, "refuse unknown request parameters instead of ignoring them visibly")
+	f.DurationVar(&o.stepTimeout, "step-timeout", o.stepTimeout, "time without a finished step after which /ready says 503; the first step of a shape compiles it")
 	f.DurationVar(&o.drainTimeout, "drain-timeout", o.drainTimeout, "time that running requests get to finish after SIGTERM")
+	f.StringVar(&o.traces, "otlp-endpoint", "", "URL of an OpenTelemetry receiver of traces, as http://localhost:4317; default: OTEL_EXPORTER_OTLP_ENDPOINT, or no traces")
+	f.StringVar(&o.logFormat, "log-format", o.logFormat, "text or json")
 	return c
 }
 
@@ -85,7 +100,16 @@ func splitKeys(list string) []string {
 
 // serve runs until ctx ends (the first SIGTERM or Ctrl-C) and then drains; a second signal ends the process (main).
 func serve(ctx context.Context, o serveOptions, out, diagnostics io.Writer) error {
-	if err := o.complete(); err != nil {
+	access, err := o.access()
+	if err != nil {
+		return err
+	}
+	certificate, err := o.certificate()
+	if err != nil {
+		return err
+	}
+	hangups := o.hangups()
+	if err := o.complete(ctx, diagnostics); err != nil {
 		return err
 	}
 	ln, err := net.Listen("tcp", net.JoinHostPort(o.host, strconv.Itoa(o.port)))
@@ -93,16 +117,25 @@ func serve(ctx context.Context, o serveOptions, out, diagnostics io.Writer) erro
 		return fmt.Errorf("cannot listen: %w; choose another --port, or 0 for any free one", err)
 	}
 	defer ln.Close()
-	log := slog.New(slog.NewTextHandler(diagnostics, nil))
+	log, err := newLog(o.logFormat, diagnostics)
+	if err != nil {
+		return err
+	}
 	b, err := newBackend(o, log, diagnostics)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	s, err := b.newServer(o, log)
+	tracer, err := telemetry.NewTracer(ctx, telemetry.TraceConfigFromEnv(o.traces, version()))
 	if err != nil {
 		return err
 	}
+	defer closeTracer(tracer, log)
+	s, err := b.newServer(o, access, certificate, tracer, log)
+	if err != nil {
+		return err
+	}
+	go o.reloadOnHangup(ctx, hangups, s, log)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
 	announce(out, o, ln.Addr())
@@ -116,10 +149,7 @@ func serve(ctx context.Context, o serveOptions, out, diagnostics io.Writer) erro
 }
 
 // complete fills in what depends on other flags and the environment, and checks what can be checked before a model is loaded.
-func (o *serveOptions) complete() error {
-	if err := server.CheckBind(o.host, o.keys); err != nil {
-		return err
-	}
+func (o *serveOptions) complete(ctx context.Context, diagnostics io.Writer) error {
 	if o.dir == "" {
 		dir, err := demoModel()
 		if err != nil {
@@ -127,12 +157,12 @@ func (o *serveOptions) complete() error {
 		}
 		o.dir = dir
 	}
-	if len(o.names) == 0 {
-		absolute, err := filepath.Abs(o.dir)
-		if err != nil {
-			return fmt.Errorf("find the model's name: %w", err)
-		}
-		o.names = []string{filepath.Base(absolute)}
+	found, err := o.hub.modelDir(ctx, o.dir, diagnostics)
+	if err != nil {
+		return err
+	}
+	if o.dir, o.revision = found.dir, found.revision; len(o.names) == 0 {
+		o.names = []string{found.name}
 	}
 	return nil
 }
@@ -159,10 +189,14 @@ func demoModel() (string, error) {
 // announce says where the server is: one line for scripts, one to paste.
 func announce(out io.Writer, o serveOptions, addr net.Addr) {
 	port := addr.(*net.TCPAddr).Port
-	url := "http://" + net.JoinHostPort(o.host, strconv.Itoa(port))
+	scheme := "http"
+	if o.certFile != "" {
+		scheme = "https"
+	}
+	url := scheme + "://" + net.JoinHostPort(o.host, strconv.Itoa(port))
 	fmt.Fprintf(out, "listening on %s\n", url)
 	key := ""
-	if len(o.keys) > 0 {
+	if len(o.keys) > 0 || o.keyFile != "" {
 		key = ` -H "Authorization: Bearer $ASTRO_API_KEY"`
 	}
 	fmt.Fprintf(out, "try: curl %s/v1/chat/completions -H 'Content-Type: application/json'%s -d "+
@@ -188,19 +222,25 @@ type backend struct {
 	context   int // tokens
 	tokenizer *tokenizer.Tokenizer
 	template  *chat.Template
+	info      json.RawMessage // tokenizer_config.json
 	policy    *model.Policy
 	runner    *engine.DeviceRunner
 	engine    *engine.Engine
+	metrics   *telemetry.Metrics
 }
 
 // newBackend opens the device, plans memory, loads the model and starts the engine, in the order in which mistakes are cheapest.
 func newBackend(o serveOptions, log *slog.Logger, diagnostics io.Writer) (*backend, error) {
 	b := &backend{}
+	b.metrics = telemetry.NewMetrics(telemetry.Info{Model: o.names[0], Version: version()}, func() telemetry.EngineState { return server.EngineState(b.engine, o.dtype) })
 	var err error
 	if b.config, err = model.LoadConfig(o.dir); err != nil {
 		return nil, err
 	}
 	if b.tokenizer, b.template, err = loadText(o.dir, log); err != nil {
+		return nil, err
+	}
+	if b.info, err = tokenizerInfo(o.dir); err != nil {
 		return nil, err
 	}
 	dtype, err := model.ParseDType(o.dtype)
@@ -280,7 +320,11 @@ func (b *backend) start(o serveOptions, d *device.Device, dtype dtypes.DType, pa
 	}
 	c := engine.DefaultConfig(b.config.Vocab, o.maxSlots, b.context)
 	c.EOS, c.Pages, c.PageTokens, c.ChunkTokens, c.StepTokens = b.config.EOS, pages, o.pageTokens, o.chunkTokens, o.stepTokens()
-	b.engine, err = engine.New(b.runner, engine.Options{Config: c, Version: b.policy.Version,
+	if o.maxQueuedRequests > 0 {
+		c.MaxQueuedRequests = o.maxQueuedRequests
+	}
+	b.engine, err = engine.New(b.runner, engine.Options{Config: c, Version: b.policy.Version, StepTimeout: o.stepTimeout,
+		OnStep:    func(i engine.StepInfo) { b.metrics.Step(i.Tokens, i.Took) },
 		OnFailure: func(err error) { log.Error("a step failed", "error", err) }})
 	return err
 }
@@ -289,9 +333,9 @@ func (b *backend) start(o serveOptions, d *device.Device, dtype dtypes.DType, pa
 func (o *serveOptions) stepTokens() int { return o.maxSlots + o.chunkTokens }
 
 // newServer puts HTTP in front of the engine.
-func (b *backend) newServer(o serveOptions, log *slog.Logger) (*server.Server, error) {
-	return server.New(server.Config{Engine: b.engine, Tokenizer: b.tokenizer, Template: b.template, ModelNames: o.names, ContextTokens: b.context,
-		Host: o.host, APIKeys: o.keys, StrictParams: o.strict, Version: version(), Log: log})
+func (b *backend) newServer(o serveOptions, access server.Access, certificate *server.Certificate, tracer *telemetry.Tracer, log *slog.Logger) (*server.Server, error) {
+	return server.New(server.Config{Metrics: b.metrics, Tracer: tracer, Engine: b.engine, Tokenizer: b.tokenizer, Template: b.template, TokenizerInfo: b.info, ModelNames: o.names, ContextTokens: b.context,
+		Access: access, Certificate: certificate, Limits: o.limits, StrictParams: o.strict, Version: version(), Log: log})
 }
 
 // close frees what was made, in reverse order; parts that are missing after a failed start are skipped.

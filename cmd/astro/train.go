@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/schollz/progressbar/v3"
@@ -16,6 +13,7 @@ import (
 	"astro/internal/device"
 	"astro/model"
 	"astro/training/checkpoint"
+	"astro/training/recipe"
 	"astro/training/sft"
 )
 
@@ -29,25 +27,32 @@ func newTrainCommand() *cobra.Command {
 type trainFlags struct {
 	model, out, work, backend string
 	every                     int
+	hub                       hubFlags
 }
 
 func (t *trainFlags) add(c *cobra.Command, every int) {
 	f := c.Flags()
-	f.StringVar(&t.model, "model", "", "Hugging Face folder to start from")
+	f.StringVar(&t.model, "model", "", "what to start from: "+modelUse)
+	t.hub.add(c)
 	f.StringVar(&t.out, "out", "", "folder of the trained model; one that is there is replaced")
 	f.StringVar(&t.work, "work", "", "folder of checkpoints; the same command goes on from the newest (default: none are kept)")
 	f.StringVar(&t.backend, "backend", device.Auto, "auto, go, xla:cpu or xla:cuda")
 	f.IntVar(&t.every, "every", every, "steps between two checkpoints")
 }
 
-// open loads the model.
-func (t *trainFlags) open() (*device.Device, *model.Weights, error) {
+// open loads the model, and makes --model its folder.
+func (t *trainFlags) open(ctx context.Context, diagnostics io.Writer) (*device.Device, *model.Weights, error) {
 	switch {
 	case t.model == "" || t.out == "":
-		return nil, nil, errors.New("want --model DIR and --out DIR")
+		return nil, nil, errors.New("want --model MODEL and --out DIR")
 	case t.every < 1:
 		return nil, nil, fmt.Errorf("a checkpoint every %d steps: want at least 1", t.every)
 	}
+	found, err := t.hub.modelDir(ctx, t.model, diagnostics)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.model = found.dir
 	d, err := device.Open(device.Options{Backend: t.backend, CacheDir: device.DefaultCacheDir()})
 	if err != nil {
 		return nil, nil, err
@@ -71,25 +76,8 @@ func (t *trainFlags) write(w *model.Weights) error {
 	return nil
 }
 
-// textFiles are what a model's folder may have besides weights and their shape.
-var textFiles = []string{"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json"}
-
 // copyTexts copies the tokenizer and chat template of the model that training started from.
-func (t *trainFlags) copyTexts(dir string) error {
-	for _, name := range textFiles {
-		text, err := os.ReadFile(filepath.Join(t.model, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (t *trainFlags) copyTexts(dir string) error { return recipe.CopyTexts(dir, t.model) }
 
 // stopped says how to go on after a run that was interrupted.
 func (t *trainFlags) stopped(err error) error {
@@ -151,7 +139,7 @@ func (s *sftFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 	if s.data == "" {
 		return errors.New("want --data FILE")
 	}
-	d, w, err := s.open()
+	d, w, err := s.open(ctx, diagnostics)
 	if err != nil {
 		return err
 	}

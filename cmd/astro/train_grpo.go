@@ -97,7 +97,7 @@ func (g *grpoFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d, w, err := g.open()
+	d, w, err := g.open(ctx, diagnostics)
 	if err != nil {
 		return err
 	}

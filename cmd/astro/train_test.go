@@ -142,7 +142,7 @@ func TestTrainRefuses(t *testing.T) {
 		{[]string{"sft", "--model", demo, "--out", "x"}, "want --data"},
 		{[]string{"sft", "--data", file, "--loss", "some"}, "want all, completion or weights"},
 		{[]string{"grpo", "--model", demo, "--out", "x"}, "want --problems"},
-		{[]string{"grpo", "--problems", file}, "want --model DIR and --out DIR"},
+		{[]string{"grpo", "--problems", file}, "want --model MODEL and --out DIR"},
 		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--domain", "chess"}, "want countdown or text"},
 		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--max-value", "60"}, "--max-value"},
 		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--group", "1"}, "want 2 to"},

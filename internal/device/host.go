@@ -60,17 +60,27 @@ func memoryBytes() (total, available int64) {
 	return parseMeminfo(string(text))
 }
 
+// PeakMemoryBytes is the most that this process has had resident so far; 0 where it is not known.
+func PeakMemoryBytes() int64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	return kibibytes(string(text), "VmHWM") << 10
+}
+
 // parseMeminfo reads the text of /proc/meminfo; 0 for a line that is missing.
 func parseMeminfo(text string) (total, available int64) {
+	return kibibytes(text, "MemTotal") << 10, kibibytes(text, "MemAvailable") << 10
+}
+
+// kibibytes finds a line like `MemTotal: 16 kB`; 0 where there is none.
+func kibibytes(text, name string) int64 {
 	for line := range strings.Lines(text) {
-		key, value, _ := strings.Cut(line, ":")
-		kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-		switch key {
-		case "MemTotal":
-			total = kib << 10
-		case "MemAvailable":
-			available = kib << 10
+		if key, value, _ := strings.Cut(line, ":"); key == name {
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+			return n
 		}
 	}
-	return total, available
+	return 0
 }

@@ -1,6 +1,7 @@
 package countdown
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -12,6 +13,8 @@ type Mix struct {
 	Hindsight float64    // share of task documents whose target is the value that random play reached (rho); the others miss
 	Depths    [3]float64 // weights of tasks with all numbers, after one step and after two steps
 	Notes     float64    // share of all tokens in notes, in [0, 1)
+
+	NoteTokens int `json:",omitempty"` // longest drawn length of a note; the walk that crosses it adds some. 0 = 200
 }
 
 // DefaultMix is the measured choice of docs/LOG.md: notes are cut to what copying needs, most targets are reached.
@@ -25,6 +28,9 @@ func (m Mix) Validate() error {
 	if slices.Min(m.Depths[:]) < 0 || m.Depths[0] <= 0 {
 		return fmt.Errorf("mix: the weights of depths %v must not be negative, the first must be positive", m.Depths)
 	}
+	if m.NoteTokens != 0 && (m.NoteTokens < noteMinTokens || m.NoteTokens > noteMaxTokens) {
+		return fmt.Errorf("mix: notes of up to %d tokens: want %d to %d, or 0 for %d", m.NoteTokens, noteMinTokens, noteMaxTokens, noteMaxTokens)
+	}
 	return nil
 }
 
@@ -33,8 +39,28 @@ const MaxDocumentTokens = 256
 
 const (
 	noteMinTokens = 50
-	noteMaxTokens = 200 // drawn length; the walk that crosses it adds at most 54 more
+	noteMaxTokens = 200 // drawn length; see noteExcess
 )
+
+// noteTokens is the longest drawn length of a note.
+func (m Mix) noteTokens() int { return cmp.Or(m.NoteTokens, noteMaxTokens) }
+
+// noteExcess is what the last walk of a note may add to its drawn length: an aside, a game and a return; 54 with four numbers.
+func noteExcess(d Domain) int {
+	game := 1 // the `;` at its end
+	for left := d.Numbers - 1; left > 0; left-- {
+		game += 5
+		if left > 1 {
+			game += 1 + left
+		}
+	}
+	return 2*game + d.Numbers + 4
+}
+
+// DocumentTokens bounds the documents of a Source of this domain and Mix.
+func (m Mix) DocumentTokens(d Domain) int {
+	return min(MaxDocumentTokens, m.noteTokens()+noteExcess(d)+1)
+}
 
 // Source draws an endless stream of training documents. Position and seed decide what comes next.
 type Source struct {
@@ -113,7 +139,7 @@ func (s *Source) note() Document {
 	p := Problem{Numbers: numbers, Target: s.targets[i][s.rng.Intn(len(s.targets[i]))]}
 	n := &note{source: s, target: p.Target, tokens: restate([]int32{BOS}, p, End), states: [][]int{numbers}}
 	prompt := len(n.tokens)
-	for want := noteMinTokens + s.rng.Intn(noteMaxTokens-noteMinTokens+1); len(n.tokens) < want; {
+	for want := noteMinTokens + s.rng.Intn(s.mix.noteTokens()-noteMinTokens+1); len(n.tokens) < want; {
 		n.wander()
 		n.goBack()
 	}

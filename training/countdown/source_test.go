@@ -84,6 +84,34 @@ func TestSourceKeepsItsMix(t *testing.T) {
 	}
 }
 
+// Documents keep to the bound of their domain and Mix, and some come near it.
+func TestDocumentTokens(t *testing.T) {
+	three := Domain{Numbers: 3, Low: 1, High: 6, MaxValue: 20, TargetLow: 3, TargetHigh: 20}
+	for _, c := range []struct {
+		domain Domain
+		mix    Mix
+		want   int
+	}{{CD4, Mix{Hindsight: .7, Depths: [3]float64{1, 0, 0}, Notes: .5}, 255}, {three, Mix{Hindsight: .7, Depths: [3]float64{1, 0, 0}, Notes: .5, NoteTokens: 60}, 96}} {
+		if got := c.mix.DocumentTokens(c.domain); got != c.want {
+			t.Errorf("the bound is %d; want %d", got, c.want)
+		}
+		s, err := NewSource(c.domain, c.mix, c.domain.Split().Train, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		longest := 0
+		for range 20_000 {
+			longest = max(longest, len(s.Next().Tokens))
+		}
+		if longest > c.want || longest < c.want-12 {
+			t.Errorf("the longest document has %d tokens; the bound is %d", longest, c.want)
+		}
+	}
+	if (Mix{Depths: [3]float64{1, 0, 0}, NoteTokens: 10}).Validate() == nil {
+		t.Error("notes that are shorter than the shortest were found valid")
+	}
+}
+
 // problemOf reads a document's problem back from its prompt.
 func problemOf(t *testing.T, doc Document) Problem {
 	t.Helper()

@@ -110,6 +110,13 @@ type LockStep struct {
 	runner  engine.Runner
 	close   func()
 	version int64
+	steps   uint64 // so far
+	tokens  uint64 // drawn
+}
+
+// Counts are the tokens that were drawn so far, and the slots that there were in all steps to draw them in.
+func (l *LockStep) Counts() (drawn, slots uint64) {
+	return l.tokens, l.steps * uint64(l.config.MaxSlots)
 }
 
 // NewLockStep uses a Runner that has published version and has the pools of config.
@@ -120,8 +127,12 @@ func NewLockStep(runner engine.Runner, config engine.Config, version int64) *Loc
 // pageTokens is the page size of OpenLockStep.
 const pageTokens = 16
 
+// contextStep is what OpenLockStep rounds lengths up to, so that uses of almost one length share their compiled programs.
+const contextStep = 4 * pageTokens
+
 // OpenLockStep makes a Runner for so many sequences of at most contextTokens side by side. It takes a reference of first.
 func OpenLockStep(d *device.Device, first *model.Policy, slots, contextTokens int) (*LockStep, error) {
+	contextTokens = max(contextTokens, min(first.Weights.Config.MaxPositions, (contextTokens+contextStep-1)/contextStep*contextStep))
 	c := engine.DefaultConfig(first.Weights.Config.Vocab, slots, contextTokens)
 	c.EOS, c.PageTokens, c.PrefixCache = first.Weights.Config.EOS, pageTokens, false // a group shares its prompt all the same
 	c.ChunkTokens = min(c.ChunkTokens, contextTokens)
@@ -162,6 +173,10 @@ func (l *LockStep) Sample(ctx context.Context, requests []engine.Request) ([][]S
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		c := scheduler.Counters()
+		l.steps, l.tokens = l.steps+c.Steps, l.tokens+c.OutputTokens
+	}()
 	for !scheduler.Idle() {
 		if err := ctx.Err(); err != nil {
 			return nil, err

@@ -20,6 +20,10 @@ type Options struct {
 	// cannot give the wanted kind it gives the other. Negative: wrong terminals are drawn uniformly, as in the paper.
 	Local float64
 
+	// Restart walks every path from the beginning to its end: all returns are restarts, and steps that paths share come again. Otherwise
+	// paths are merged and no step comes twice, as in the paper.
+	Restart bool `json:",omitempty"`
+
 	MaskFailed bool // steps that are abandoned later have no weight in the loss; what is said about them keeps it
 	PromptLoss bool // the prompt is learnt too
 

@@ -16,14 +16,16 @@ const (
 	Direct Arm = "direct" // as many from the same Trees, each straight to a right answer
 )
 
-// Plan is a walk through a Tree: every node once, each a child of the one before or of an ancestor of that, a right terminal last.
+// Plan is a walk through a Tree: every node once, each a child of the one before or of an ancestor of that, a right terminal last. With
+// Restart it is one whole path after the other, and a node is visited by each path that holds it.
 type Plan struct {
-	ID    string // unique in its set: tree#arm.epoch.index
-	Arm   Arm
-	Epoch int
-	Seed  uint64 // for what the Writer draws
-	K     int    // wrong terminals on the way = returns
-	Moves []Move
+	ID      string // unique in its set: tree#arm.epoch.index
+	Arm     Arm
+	Epoch   int
+	Seed    uint64 // for what the Writer draws
+	K       int    // wrong terminals on the way = returns
+	Restart bool
+	Moves   []Move
 }
 
 // Advance is the Back of a Move that goes on from the step before.
@@ -70,6 +72,21 @@ func walk(t *tree.Tree, wrong []int, right int, draw *random.Rand) []Move {
 	return w.moves
 }
 
+// walkApart walks the paths to some wrong terminals, each from the beginning, and then the path to a right one.
+func walkApart(t *tree.Tree, wrong []int, right int) []Move {
+	var moves []Move
+	for _, terminal := range append(wrong[:len(wrong):len(wrong)], right) {
+		for i, node := range t.Path(terminal) {
+			back := Advance
+			if i == 0 && len(moves) > 0 {
+				back = 0
+			}
+			moves = append(moves, Move{Node: node, Back: back, Failed: terminal != right})
+		}
+	}
+	return moves
+}
+
 // walker is a walk in the making.
 type walker struct {
 	tree     *tree.Tree
@@ -114,6 +131,12 @@ func (w *walker) visit(node, depth int) {
 func (p *Plan) Check(t *tree.Tree) error {
 	live, seen, answers, returns := []int{}, map[int]bool{}, map[string]bool{}, 0
 	for i, m := range p.Moves {
+		if p.Restart && m.Back > 0 {
+			return fmt.Errorf("move %d: a return to step %d; want restarts only", i, m.Back)
+		}
+		if p.Restart && m.Back == 0 {
+			clear(seen)
+		}
 		if m.Node < 1 || m.Node >= len(t.Nodes) || seen[m.Node] {
 			return fmt.Errorf("move %d: node %d is none, or is visited twice", i, m.Node)
 		}

@@ -27,9 +27,9 @@ type Completer interface {
 }
 
 // Prose writes the traces of a text domain: the connecting sentences come from a model, what is counted and learnt as reflection
-// is fixed.
+// is fixed. Without a Model steps stay as they were searched and every sentence is fixed.
 type Prose struct {
-	Model       Completer
+	Model       Completer // nil = none
 	Temperature float64
 	Tries       int // replies asked for one step before the trace is given up
 	MaxTokens   int // of one reply
@@ -110,6 +110,9 @@ func (w *proseWriter) add(piece string, masked bool) {
 // step has the step of a move rewritten.
 func (w *proseWriter) step(ctx context.Context, move int) (string, error) {
 	n := &w.tree.Nodes[w.plan.Moves[move].Node]
+	if w.Model == nil {
+		return plainly(checkStep(n.Text, n.Text))
+	}
 	ask := prompt("continue", w.tree.Problem, w.context(), strings.TrimSpace(n.Text))
 	return w.ask(ctx, move, 0, ask, func(reply string) (string, error) { return checkStep(n.Text, reply) })
 }
@@ -118,6 +121,9 @@ func (w *proseWriter) step(ctx context.Context, move int) (string, error) {
 func (w *proseWriter) back(ctx context.Context, move int, said map[int]string) (string, error) {
 	m := w.plan.Moves[move]
 	n := &w.tree.Nodes[m.Node]
+	if w.Model == nil {
+		return plainReturn(m.Back, said[n.Parent]), nil
+	}
 	if m.Back == 0 {
 		ask := prompt("restart", w.tree.Problem, w.context(), strings.TrimSpace(n.Text))
 		return w.ask(ctx, move, 1, ask, func(reply string) (string, error) { return checkReturn(reply, Restart) })

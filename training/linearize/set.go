@@ -170,7 +170,12 @@ func (o *Options) newPlan(c *terminals, k int, seen map[string]bool, draw *rando
 	for range maxDraws {
 		right := c.right[draw.Intn(len(c.right))]
 		wrong := c.draw(right, k, o.Local, draw)
-		p = Plan{Arm: Search, K: len(wrong), Moves: walk(c.tree, wrong, right, draw)}
+		p = Plan{Arm: Search, K: len(wrong), Restart: o.Restart}
+		if o.Restart {
+			p.Moves = walkApart(c.tree, wrong, right)
+		} else {
+			p.Moves = walk(c.tree, wrong, right, draw)
+		}
 		key := fmt.Sprint(p.Nodes())
 		if !seen[key] && (k == 0 || len(wrong) > 0) {
 			seen[key] = true

@@ -25,7 +25,7 @@ type Base struct {
 	Model     model.Config
 	Optimizer trainer.Config // its Steps follow from Tokens
 	Rows      int            // packed rows per step
-	RowTokens int            // tokens per row, at least countdown.MaxDocumentTokens - 1
+	RowTokens int            // tokens per row; the longest document of the Mix may have one more
 	Tokens    int            // document tokens to train on, about
 	Seed      uint64         // of the weights and the documents
 }
@@ -58,8 +58,8 @@ func (b Base) scheduled() Base {
 
 // Validate says what is wrong with a recipe, or nil.
 func (b Base) Validate() error {
-	if b.RowTokens < countdown.MaxDocumentTokens-1 || b.Rows < 1 || b.Tokens < 1 {
-		return fmt.Errorf("a batch of %d rows of %d tokens: want at least 1 of %d, and some tokens", b.Rows, b.RowTokens, countdown.MaxDocumentTokens-1)
+	if longest := b.Mix.DocumentTokens(b.Domain) - 1; b.RowTokens < longest || b.Rows < 1 || b.Tokens < 1 {
+		return fmt.Errorf("a batch of %d rows of %d tokens: want at least 1 of %d, and some tokens", b.Rows, b.RowTokens, longest)
 	}
 	if b.Model.Vocab != b.Domain.VocabSize() {
 		return fmt.Errorf("the model has %d token ids, the domain %d", b.Model.Vocab, b.Domain.VocabSize())

@@ -87,13 +87,17 @@ func (s SearchText) Problem(id, text, gold string) (search.Problem, error) {
 var templateDate = time.Date(2024, time.July, 26, 0, 0, 0, 0, time.UTC)
 
 func (s SearchText) prompt(text string) ([]int32, error) {
-	text = strings.ReplaceAll(s.Instruction, "{{problem}}", text)
+	return s.Ask(strings.ReplaceAll(s.Instruction, "{{problem}}", text))
+}
+
+// Ask makes the prompt of a user's message.
+func (s SearchText) Ask(text string) ([]int32, error) {
 	if s.Template == nil {
 		return s.Tokenizer.Encode(text + "\n\n"), nil
 	}
 	segments, err := s.Template.Render(chat.Input{Messages: []chat.Message{{Role: "user", Content: text}}, AddGenerationPrompt: true, Now: templateDate})
 	if err != nil {
-		return nil, fmt.Errorf("the chat template cannot render the problem: %w", err)
+		return nil, fmt.Errorf("the chat template cannot render a message: %w", err)
 	}
 	return s.Tokenizer.EncodeSegments(segments), nil
 }
@@ -146,8 +150,11 @@ func (p textProblem) Grade(answer []int32) (search.Verdict, error) {
 }
 
 // Text implements search.Domain.
-func (p textProblem) Text(tokens []int32) string {
-	text, _ := p.search.decode(tokens)
+func (p textProblem) Text(tokens []int32) string { return p.search.Decode(tokens) }
+
+// Decode is the text of tokens.
+func (s SearchText) Decode(tokens []int32) string {
+	text, _ := s.decode(tokens)
 	return text
 }
 

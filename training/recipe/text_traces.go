@@ -4,12 +4,33 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"astro/model/chat"
 	"astro/model/tokenizer"
 )
+
+// textFiles are what a model's folder may have besides weights and their shape.
+var textFiles = []string{"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json"}
+
+// CopyTexts copies the tokenizer and chat template of one model's folder to another.
+func CopyTexts(to, from string) error {
+	for _, name := range textFiles {
+		text, err := os.ReadFile(filepath.Join(from, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // TextTokens makes the ids of completions with the tokenizer of a model's folder, for linearize.Prose. The end of sequence is the
 // eos_token of its tokenizer_config.json: for a chat model the token that ends a turn. Nothing in a text becomes a special token.

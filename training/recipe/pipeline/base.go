@@ -2,7 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -42,13 +45,32 @@ func (p *Pipeline) base(ctx context.Context, part string) (func(string) error, a
 		}
 		return p.writer(w), baseFigures{Source: filepath.Base(c.BaseModel), Parameters: w.Config.Params()}, nil
 	}
-	trained, err := c.Base.Train(ctx, p.Device, recipe.Work{Dir: filepath.Join(part, "checkpoints")}, func(s recipe.Progress) {
+	const fewest, most = 10, 500
+	every := min(most, max(fewest, c.Base.Optimizer.Steps/10))
+	trained, err := c.Base.Train(ctx, p.Device, recipe.Work{Dir: filepath.Join(part, "checkpoints"), EverySteps: every}, func(s recipe.Progress) {
 		p.tell(Event{Stage: Base, Done: s.Step, Total: s.Steps, Note: fmt.Sprintf("loss %.4f  %.0f tok/s", s.Loss, s.PerSecond)})
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	return p.writer(trained.Weights), baseFigures{Source: "trained", Parameters: c.Base.Model.Params(), Tokens: trained.Tokens, Loss: trained.Loss}, nil
+}
+
+// source is what the base model is made from: a recipe, or a model by its weights.
+func (c Config) source() (any, error) {
+	if c.BaseModel == "" {
+		return c.Base, nil
+	}
+	f, err := os.Open(filepath.Join(c.BaseModel, "model.safetensors"))
+	if err != nil {
+		return nil, fmt.Errorf("read the base model: %w", err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return nil, fmt.Errorf("read the base model: %w", err)
+	}
+	return []any{filepath.Base(c.BaseModel), hex.EncodeToString(sum.Sum(nil)), c.Base.Domain}, nil
 }
 
 // Shaped says whether the model in a folder has the shape of the Config's base model.

@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"astro/model"
 	"astro/training/countdown"
 	"astro/training/eval"
 	"astro/training/grpo"
+	"astro/training/kto"
 	"astro/training/linearize"
 	"astro/training/recipe"
 	"astro/training/search"
@@ -23,6 +25,7 @@ import (
 type Config struct {
 	Size string
 	Seed uint64 // of search, traces, learning and sampling; see WithSeed
+	Arm  string // "" = both; ArmAstro = what the astro arm needs, and no more
 
 	Base      recipe.Base // its Domain is that of all stages
 	BaseModel string      // Hugging Face folder that is taken in place of training if it has Base's shape; "" = train
@@ -39,15 +42,11 @@ type Config struct {
 	AstroRL    RL
 	DirectRL   RL // its Steps are a bound: it ends when it has drawn as many tokens as the astro arm
 
+	SPOC    SPOCConfig
+	StepKTO StepKTOConfig
+
 	Eval  Eval
 	Slots int // sequences that are sampled side by side
-}
-
-// RL is reward learning of one arm.
-type RL struct {
-	grpo.Config     // Rows and RowTokens follow from the problems
-	CurveSteps  int // steps between two points of the learning curve, and between two checkpoints
-	BatchTokens int // tokens of a micro-batch, about: what memory must hold
 }
 
 // Eval says how models are judged: on problems of test multisets, and during learning on problems of validation multisets.
@@ -80,17 +79,18 @@ func Sized(size string) (Config, error) {
 		return c, fmt.Errorf("unknown size %q: want %s, %s or %s", size, Tiny, Small, Large)
 	}
 	c.Size = size
+	c.compared()
 	return c.WithSeed(1), nil
 }
 
 // small took 13 minutes on two cores that other work shared, 3 of them for search and 5 for learning by rewards.
 func small() Config {
-	c := Config{Base: recipe.CountdownBase(), SearchProblems: 600, SearchBlock: 96, Search: search.Countdown(), BatchExamples: 32, RLProblems: 4000,
+	c := Config{Base: recipe.CountdownBase(), SearchProblems: 600, SearchBlock: 200, Search: search.Countdown(), BatchExamples: 32, RLProblems: 4000,
 		Traces: linearize.Default(), SFT: sft.Default(), Slots: 64,
 		Eval: Eval{Problems: 200, Samples: 8, CurveProblems: 64, CurveSamples: 4, AstroTokens: 200, DirectTokens: 40, Resamples: 10_000, Graphs: 6}}
 	c.Traces.PerTree, c.Traces.K, c.Traces.Epochs, c.Traces.MaxTokens = 4, []int{0, 1, 2, 1}, 3, 192
 	c.SFT.Epochs = 1 // the traces hold three linearisations of each tree
-	c.AstroRL = RL{Config: grpo.Default(), CurveSteps: 5, BatchTokens: 2048}
+	c.AstroRL = RL{Config: grpo.Default(), CurveSteps: 5, BatchTokens: 2048, Slots: 32}
 	c.AstroRL.Steps, c.AstroRL.MaxTokens, c.AstroRL.MaxRounds, c.AstroRL.Mini = 20, c.Eval.AstroTokens, 1, 2
 	c.DirectRL = c.AstroRL
 	c.DirectRL.Steps, c.DirectRL.MaxTokens, c.DirectRL.CurveSteps = 400, c.Eval.DirectTokens, 20
@@ -103,14 +103,15 @@ func (c *Config) shrink() {
 	d := countdown.Domain{Numbers: 3, Low: 1, High: 6, MaxValue: 20, TargetLow: 3, TargetHigh: 20}
 	c.Base.Domain = d
 	c.Base.Model.Vocab, c.Base.Model.Hidden, c.Base.Model.Layers, c.Base.Model.Heads, c.Base.Model.KVHeads, c.Base.Model.FFN = d.VocabSize(), 64, 2, 2, 2, 160
-	c.Base.Rows = 2 // many updates of few tokens each
+	c.Base.Mix.NoteTokens, c.Base.Rows, c.Base.RowTokens = 60, 4, 96 // many updates of few tokens each
 	c.Base = c.Base.WithTokens(400_000)
-	c.SearchProblems, c.SearchBlock, c.Search.Iterations, c.RLProblems, c.BatchExamples = 96, 48, 6, 200, 8
-	c.Eval = Eval{Problems: 40, Samples: 4, CurveProblems: 16, CurveSamples: 2, AstroTokens: 96, DirectTokens: 32, Resamples: 2000, Graphs: 2}
+	c.SearchProblems, c.SearchBlock, c.Search.Iterations, c.RLProblems, c.BatchExamples, c.Slots = 96, 48, 6, 200, 8, 32
+	c.Traces.K = []int{0, 1}
+	c.Eval = Eval{Problems: 40, Samples: 4, CurveProblems: 16, CurveSamples: 2, AstroTokens: 48, DirectTokens: 32, Resamples: 2000, Graphs: 2}
 	for _, r := range []*RL{&c.AstroRL, &c.DirectRL} {
 		r.Prompts, r.Group, r.CurveSteps = 8, 4, 2
 	}
-	c.AstroRL.Steps, c.AstroRL.MaxTokens, c.DirectRL.Steps, c.DirectRL.MaxTokens = 4, 96, 40, 32
+	c.AstroRL.Steps, c.AstroRL.MaxTokens, c.DirectRL.Steps, c.DirectRL.MaxTokens = 4, 48, 40, 32
 	c.DirectRL.CurveSteps = 4
 }
 
@@ -128,12 +129,23 @@ func (c *Config) grow() {
 	c.AstroRL.Steps, c.AstroRL.Optimizer.PeakLR, c.AstroRL.Prompts = 200, 1e-4, 128
 	c.DirectRL.Steps, c.DirectRL.Optimizer.PeakLR, c.DirectRL.Prompts = 2000, 5e-5, 128
 	c.AstroRL.BatchTokens, c.DirectRL.BatchTokens = 1<<16, 1<<16
+	c.AstroRL.Slots, c.DirectRL.Slots = c.Slots, c.Slots
+}
+
+// compared gives the methods that are compared with the settings of ours: SPOC, whose answers go on after a failure, those of the astro arm,
+// Step-KTO those of the direct one.
+func (c *Config) compared() {
+	c.SPOC = SPOCConfig{RL: c.AstroRL, VerdictShare: .25}
+	c.SPOC.Steps = c.DirectRL.Steps
+	r := c.DirectRL
+	c.StepKTO = StepKTOConfig{Config: kto.Default(), Problems: r.Prompts, Group: r.Group, MaxTokens: r.MaxTokens, CurveRounds: r.CurveSteps, BatchTokens: r.BatchTokens}
+	c.StepKTO.Rounds, c.StepKTO.Mini, c.StepKTO.Optimizer = r.Steps, r.Mini, r.Optimizer
 }
 
 // WithSeed gives every random choice another seed. The test problems stay the same, so that seeds can be compared.
 func (c Config) WithSeed(seed uint64) Config {
 	c.Seed, c.Base.Seed, c.Search.Seed, c.Traces.Seed, c.SFT.Seed = seed, seed, seed, seed, seed
-	c.AstroRL.Seed, c.DirectRL.Seed = seed, seed
+	c.AstroRL.Seed, c.DirectRL.Seed, c.SPOC.Seed, c.StepKTO.Seed = seed, seed, seed, seed
 	return c
 }
 
@@ -141,6 +153,19 @@ func (c Config) WithSeed(seed uint64) Config {
 func (c Config) WithMask() Config {
 	c.Traces.MaskFailed, c.Traces.K = true, []int{0, 1, 2, 3}
 	return c
+}
+
+// ArmAstro leaves the direct arm out, as an ablation of the astro arm may.
+const ArmAstro = "astro"
+
+// has says whether a stage is of the arms that are run.
+func (c Config) has(s Stage) bool {
+	return c.Arm != ArmAstro || s != DirectSFT && s != DirectRL
+}
+
+// models are those of Models that are made and judged.
+func (c Config) models() []Stage {
+	return slices.DeleteFunc(slices.Clone(Models), func(s Stage) bool { return !c.has(s) })
 }
 
 // maxProblems bounds each number of problems.
@@ -155,16 +180,19 @@ func (c Config) Validate() error {
 		}
 	}
 	switch {
+	case c.Arm != "" && c.Arm != ArmAstro:
+		return fmt.Errorf("unknown arm %q: want %s, or none for both", c.Arm, ArmAstro)
+	case promptTokens+max(e.AstroTokens, c.AstroRL.MaxTokens) > c.Base.Model.MaxPositions:
+		return fmt.Errorf("answers of %d tokens: a model of size %s has room for %d", max(e.AstroTokens, c.AstroRL.MaxTokens), c.Size, c.Base.Model.MaxPositions-promptTokens)
 	case e.Samples < 1 || e.Samples > grpo.MaxGroup || e.CurveSamples < 1 || e.CurveSamples > grpo.MaxGroup:
 		return fmt.Errorf("%d and %d samples of a problem: want 1 to %d", e.Samples, e.CurveSamples, grpo.MaxGroup)
 	case e.Resamples < eval.MinResamples || e.Resamples > eval.MaxResamples || e.Graphs < 0:
 		return fmt.Errorf("%d resamples and %d graphs: want %d to %d, and at least 0", e.Resamples, e.Graphs, eval.MinResamples, eval.MaxResamples)
 	case e.AstroTokens < 1 || e.DirectTokens < 1 || c.BatchExamples < 1 || c.SearchBlock < 1 || c.Slots < 1:
 		return errors.New("answers, batches, blocks and slots must be at least 1")
-	case c.AstroRL.CurveSteps < 1 || c.DirectRL.CurveSteps < 1 || c.AstroRL.BatchTokens < 1 || c.DirectRL.BatchTokens < 1:
-		return errors.New("a learning curve needs at least 1 step between two points, and a batch at least 1 token")
 	}
-	return errors.Join(c.Base.Validate(), c.Search.Validate(), c.Traces.Validate(), c.SFT.Validate(), c.AstroRL.Validate(), c.DirectRL.Validate())
+	return errors.Join(c.Base.Validate(), c.Search.Validate(), c.Traces.Validate(), c.SFT.Validate(), c.AstroRL.Validate(), c.DirectRL.Validate(),
+		c.SPOC.Validate(), c.StepKTO.Validate())
 }
 
 // domain is that of all stages.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"astro/training/checkpoint"
+	"astro/training/recipe/stages"
 )
 
 // modelFiles are what a Hugging Face folder of ours has.
@@ -25,7 +26,7 @@ func (p *Pipeline) Export(dir, command string) error {
 		return err
 	}
 	err = checkpoint.Write(dir, func(to string) error {
-		return errors.Join(copyFiles(to, p.folder(AstroRL), modelFiles...), os.WriteFile(filepath.Join(to, "README.md"), []byte(p.card(t, command)), 0o644))
+		return errors.Join(stages.CopyFiles(to, p.folder(AstroRL), modelFiles...), os.WriteFile(filepath.Join(to, "README.md"), []byte(p.card(t, command)), 0o644))
 	})
 	if err != nil {
 		return fmt.Errorf("cannot write the model to %s: %w", dir, err)

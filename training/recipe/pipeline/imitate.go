@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"astro/model"
 	"astro/training/recipe"
+	"astro/training/recipe/stages"
 	"astro/training/sft"
 )
 
@@ -23,28 +25,33 @@ func (f sftFigures) String() string {
 }
 
 // imitate teaches the base model the traces of an arm.
-func (p *Pipeline) imitate(arm Stage) work {
+func (p *Pipeline) imitate(arm Stage) stages.Work {
 	return func(ctx context.Context, part string) (func(string) error, any, error) {
 		name := map[Stage]string{DirectSFT: recipe.DirectTraces, AstroSFT: recipe.SearchTraces}[arm]
 		examples, err := sft.ReadFile(filepath.Join(p.folder(Linearize), name), sft.Weights, p.Config.Base.Model.Vocab)
 		if err != nil {
 			return nil, nil, err
 		}
-		w, err := p.load(Base)
+		w, figures, err := p.teach(ctx, arm, examples, filepath.Join(part, "checkpoints"))
 		if err != nil {
 			return nil, nil, err
 		}
-		const everySteps = 50
-		trained, err := sft.Train(ctx, p.Device, w, examples, p.Config.packed(examples), sft.Work{Dir: filepath.Join(part, "checkpoints"), EverySteps: everySteps},
-			func(s sft.Progress) {
-				p.tell(Event{Stage: arm, Done: s.Step, Total: s.Steps, Note: fmt.Sprintf("loss %.4f  %.0f tok/s", s.Loss, s.PerSecond)})
-			})
-		if err != nil {
-			return nil, nil, err
-		}
-		last := trained.Last
-		return p.writer(trained.Weights), sftFigures{len(examples), last.Steps, last.Tokens, last.Loss}, nil
+		return p.writer(w), figures, nil
 	}
+}
+
+// teach teaches the base model examples, with checkpoints in dir. The weights are the caller's.
+func (p *Pipeline) teach(ctx context.Context, arm Stage, examples []sft.Example, dir string) (*model.Weights, sftFigures, error) {
+	w, err := p.load(Base)
+	if err != nil {
+		return nil, sftFigures{}, err
+	}
+	const everySteps = 50
+	trained, err := sft.Train(ctx, p.Device, w, examples, p.Config.packed(examples), sft.Work{Dir: dir, EverySteps: everySteps}, func(s sft.Progress) {
+		p.tell(Event{Stage: arm, Done: s.Step, Total: s.Steps, Note: fmt.Sprintf("loss %.4f  %.0f tok/s", s.Loss, s.PerSecond)})
+	})
+	last := trained.Last
+	return trained.Weights, sftFigures{len(examples), last.Steps, last.Tokens, last.Loss}, err
 }
 
 // packed chooses rows that the longest example fits in, and as many of them as hold the wanted number of examples.

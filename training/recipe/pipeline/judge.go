@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"astro/model"
 	"astro/training/linearize/reasoning"
 	"astro/training/random"
+	"astro/training/recipe/stages"
 	"astro/training/reward"
 )
 
@@ -32,8 +34,12 @@ func (p *Pipeline) evaluate(ctx context.Context, part string) (func(string) erro
 	}
 	answers := map[Stage][]Answered{}
 	var names []string
-	for i, arm := range Models {
-		all, err := p.judge(ctx, part, arm, i)
+	models := p.Config.models()
+	for i, arm := range models {
+		load := func() (*model.Weights, error) { return p.load(arm) }
+		all, err := p.judge(ctx, part, arm, load, func(done, problems int) {
+			p.tell(Event{Stage: Evaluate, Done: i*problems + done, Total: len(models) * problems, Note: string(arm)})
+		})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -43,34 +49,31 @@ func (p *Pipeline) evaluate(ctx context.Context, part string) (func(string) erro
 	if err != nil {
 		return nil, nil, err
 	}
-	return func(dir string) error { return copyFiles(dir, part, append(names, graphs...)...) }, compare(&p.Config, answers, learned.Curve), nil
+	return func(dir string) error { return stages.CopyFiles(dir, part, append(names, graphs...)...) }, compare(&p.Config, answers, learned.Curve), nil
 }
 
 func answersName(arm Stage) string { return string(arm) + ".json" }
 
-// judge asks one model the test problems.
-func (p *Pipeline) judge(ctx context.Context, part string, arm Stage, index int) (all []Answered, err error) {
+// judge asks one model the test problems, and keeps its answers in part; answers that are there are not asked for again.
+func (p *Pipeline) judge(ctx context.Context, part string, arm Stage, load func() (*model.Weights, error), tell func(done, problems int)) (all []Answered, err error) {
 	path := filepath.Join(part, answersName(arm))
-	if err := readJSON(path, &all); err == nil || !errors.Is(err, fs.ErrNotExist) {
+	if err := stages.ReadJSON(path, &all); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return all, err
 	}
-	w, err := p.load(arm)
+	w, err := load()
 	if err != nil {
 		return nil, err
 	}
 	d, e := p.Config.domain(), p.Config.Eval
 	q := quiz{problems: d.Sample(d.Split().Test, e.Problems, random.New(0, streamTest)), samples: e.Samples, maxTokens: e.DirectTokens, seed: p.Config.Seed, texts: true}
-	if arm == AstroSFT || arm == AstroRL {
+	if arm == AstroSFT || arm == AstroRL || arm == SPOC {
 		q.maxTokens = e.AstroTokens
 	}
-	all, err = p.ask(ctx, w, q, func(done int) {
-		n := len(q.problems)
-		p.tell(Event{Stage: Evaluate, Done: index*n + done, Total: len(Models) * n, Note: string(arm)})
-	})
+	all, err = p.ask(ctx, w, q, func(done int) { tell(done, len(q.problems)) })
 	if err != nil {
 		return nil, err
 	}
-	return all, writeJSON(path, all)
+	return all, stages.WriteJSON(path, all)
 }
 
 // graphs draws answers that went back and were right in the end, and gives the names of their files.

@@ -12,20 +12,29 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/training/recipe/stages"
 )
 
 // committed is the base model of the demo.
 const committed = "../../../models/countdown-base"
 
-// testConfig is the whole method in some seconds, from the committed base model.
 func testConfig(t *testing.T) Config {
 	t.Helper()
-	c, err := Sized(Small)
+	c, err := shortConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// shortConfig is the whole method in some seconds, from the committed base model.
+func shortConfig() (Config, error) {
+	c, err := Sized(Small)
+	if err != nil {
+		return c, err
+	}
 	if c.BaseModel = committed; !c.Shaped(committed) {
-		t.Fatal("models/countdown-base has not the shape of size small")
+		return c, errors.New("models/countdown-base has not the shape of size small")
 	}
 	c.SearchProblems, c.SearchBlock, c.Search.Iterations, c.RLProblems, c.Slots, c.BatchExamples = 12, 6, 6, 40, 16, 8
 	c.Traces.Epochs = 1
@@ -34,7 +43,8 @@ func testConfig(t *testing.T) Config {
 		r.Prompts, r.Group, r.Steps, r.CurveSteps, r.BatchTokens, r.Mini = 4, 4, 2, 1, 512, 1
 	}
 	c.AstroRL.MaxTokens, c.DirectRL.MaxTokens, c.DirectRL.Steps = 64, 32, 20
-	return c
+	c.compared()
+	return c.WithSeed(1), nil
 }
 
 func testPipeline(t *testing.T, tell func(Event)) *Pipeline {
@@ -63,7 +73,7 @@ func TestWholeMethod(t *testing.T) {
 	if err := p.Run(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
-	if again := tableOf(t, p); again != text || len(skipped) != len(p.plan()) {
+	if again := tableOf(t, p); again != text || len(skipped) != len(p.plan(nil))-len(Compared) {
 		t.Errorf("a second run made something anew (skipped %v):\n%s\n%s", skipped, text, again)
 	}
 	var astro, direct rlFigures
@@ -74,8 +84,11 @@ func TestWholeMethod(t *testing.T) {
 	if direct.Tokens < astro.Tokens || direct.Tokens-last.Tokens >= astro.Tokens {
 		t.Errorf("direct-rl drew %d tokens, %d of them in its last step; want just above the %d of astro-rl", direct.Tokens, last.Tokens, astro.Tokens)
 	}
+	runCompared(t, p)
 	checkExport(t, p)
-	t.Run("stopped in every stage", func(t *testing.T) { stopEverywhere(t, sums(t, p)) })
+	want := sums(t, p)
+	t.Run("stopped in every stage", func(t *testing.T) { stopEverywhere(t, want) })
+	t.Run("killed", func(t *testing.T) { killEverywhere(t, p, want) })
 }
 
 // stopEverywhere stops a run once in each stage, and once more in the stages that report twice.
@@ -106,6 +119,7 @@ func stopEverywhere(t *testing.T, want map[string]string) {
 			t.Errorf("the stage %s was never stopped", s)
 		}
 	}
+	stopCompared(t, p)
 	got := sums(t, p)
 	for name := range want {
 		if got[name] != want[name] {
@@ -118,20 +132,23 @@ func stopEverywhere(t *testing.T, want map[string]string) {
 func sums(t *testing.T, p *Pipeline) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, s := range p.plan() {
-		files, err := os.ReadDir(p.folder(s.name))
+	for _, s := range p.plan(nil) {
+		files, err := os.ReadDir(p.folder(s.Name))
+		if s.OnRequest && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range files {
-			if f.Name() == sealName {
+			if f.Name() == stages.SealName {
 				continue
 			}
-			text, err := os.ReadFile(filepath.Join(p.folder(s.name), f.Name()))
+			text, err := os.ReadFile(filepath.Join(p.folder(s.Name), f.Name()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			all[string(s.name)+"/"+f.Name()] = fmt.Sprintf("%x", sha256.Sum256(text))
+			all[string(s.Name)+"/"+f.Name()] = fmt.Sprintf("%x", sha256.Sum256(text))
 		}
 	}
 	if len(all) < 20 {

@@ -8,11 +8,11 @@ import (
 	"github.com/gomlx/compute/dtypes"
 
 	"astro/engine"
-	"astro/internal/device"
 	"astro/model"
 	"astro/sampler"
 	"astro/training/random"
 	"astro/training/recipe"
+	"astro/training/recipe/stages"
 	"astro/training/search"
 )
 
@@ -53,14 +53,14 @@ func (p *Pipeline) search(ctx context.Context, part string) (func(string) error,
 	if err != nil {
 		return nil, nil, err
 	}
-	policy, err := p.openSearchPolicy()
+	policy, closePolicy, err := p.openSearchPolicy()
 	if err != nil {
 		return nil, nil, err
 	}
-	defer policy.close()
+	defer closePolicy()
 	d := c.domain()
 	s := recipe.Search{Config: c.Search, Settings: fmt.Sprintf("countdown, numbers %d, values to %d", d.Numbers, d.MaxValue), Out: filepath.Join(part, treesName),
-		Problems: problems, Parallel: c.SearchBlock, Policy: policy.next, LockStep: true}
+		Problems: problems, Parallel: c.SearchBlock, Policy: policy.Next, LockStep: true}
 	summary, err := s.Run(ctx, func(s recipe.SearchSummary) {
 		p.tell(Event{Stage: Search, Done: s.Trees() + s.Failures(), Total: s.Problems, Note: fmt.Sprintf("%d solved  %.0f tok/s", s.Solved, rate(s))})
 	})
@@ -68,8 +68,8 @@ func (p *Pipeline) search(ctx context.Context, part string) (func(string) error,
 		return nil, nil, err
 	}
 	f := searchFigures{Trees: summary.Trees(), Solved: summary.Solved, Right: summary.Right, Wrong: summary.Wrong, Failed: summary.Failures(),
-		Tokens: summary.Tokens, Busy: policy.busy(), Rate: rate(summary)}
-	return func(dir string) error { return copyFiles(dir, part, treesName) }, f, nil
+		Tokens: summary.Tokens, Busy: policy.Busy(), Rate: rate(summary)}
+	return func(dir string) error { return stages.CopyFiles(dir, part, treesName) }, f, nil
 }
 
 func rate(s recipe.SearchSummary) float64 {
@@ -90,65 +90,21 @@ func (p *Pipeline) searchProblems() ([]search.Problem, error) {
 	return problems, nil
 }
 
-// searchPolicy draws with the base model; each block of trees has a Stepper of its own.
-type searchPolicy struct {
-	policy  *model.Policy
-	runner  *engine.DeviceRunner
-	config  engine.Config
-	stepper *search.Stepper
-	steps   uint64
-	tokens  uint64
-}
-
 // searchContextTokens holds any prompt and derivation without returns.
 const searchContextTokens = 64
 
-func (p *Pipeline) openSearchPolicy() (*searchPolicy, error) {
+// openSearchPolicy draws with the base model, which close frees.
+func (p *Pipeline) openSearchPolicy() (s *search.Steppers, close func(), err error) {
 	w, err := p.load(Base)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	s := &searchPolicy{policy: model.NewPolicy(1, w)}
-	s.config = engine.DefaultConfig(w.Config.Vocab, p.Config.Slots, searchContextTokens)
-	s.config.EOS, s.config.Pages = w.Config.EOS, p.Config.Slots*(searchContextTokens/s.config.PageTokens+1)
-	if s.runner, err = openRunner(p.Device, s.policy, s.config); err != nil {
-		s.policy.Release()
-		return nil, err
+	policy := model.NewPolicy(1, w)
+	c := engine.DefaultConfig(w.Config.Vocab, p.Config.Slots, searchContextTokens)
+	c.EOS, c.Pages = w.Config.EOS, p.Config.Slots*(searchContextTokens/c.PageTokens+1)
+	if s, err = search.OpenSteppers(p.Device, policy, c, dtypes.Float32, sampler.Default()); err != nil {
+		policy.Release()
+		return nil, nil, err
 	}
-	return s, nil
-}
-
-func openRunner(d *device.Device, policy *model.Policy, c engine.Config) (*engine.DeviceRunner, error) {
-	r, err := engine.NewDeviceRunner(d, policy, engine.RunnerConfig{Pages: c.Pages, PageTokens: c.PageTokens, MaxSlots: c.MaxSlots, ChunkTokens: c.ChunkTokens,
-		MaxContextTokens: c.MaxContextTokens, KVType: dtypes.Float32, GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes})
-	if err != nil {
-		return nil, fmt.Errorf("cannot start an engine to search with: %w", err)
-	}
-	return r, nil
-}
-
-// next begins a block.
-func (s *searchPolicy) next() search.Policy {
-	s.count()
-	s.stepper = search.NewStepper(s.runner, s.config, s.policy.Version, sampler.Default())
-	return s.stepper
-}
-
-// count adds what the last block did.
-func (s *searchPolicy) count() {
-	if s.stepper != nil {
-		c := s.stepper.Counters()
-		s.steps, s.tokens = s.steps+c.Steps, s.tokens+c.OutputTokens
-		s.stepper = nil
-	}
-}
-
-func (s *searchPolicy) busy() float64 {
-	s.count()
-	return float64(s.tokens) / float64(max(1, s.steps)*uint64(s.config.MaxSlots))
-}
-
-func (s *searchPolicy) close() {
-	s.runner.Close()
-	s.policy.Release()
+	return s, func() { s.Close(); policy.Release() }, nil
 }

@@ -15,7 +15,7 @@ func TestStageAlone(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "direct-sft and astro-rl") {
 		t.Errorf("got %v; want what is missing", err)
 	}
-	if err := p.Run(t.Context(), "spoc"); err == nil || !strings.Contains(err.Error(), "direct-sft, astro-sft") {
+	if err := p.Run(t.Context(), "rl"); err == nil || !strings.Contains(err.Error(), "direct-sft, astro-sft") {
 		t.Errorf("got %v; want the stages that there are", err)
 	}
 	if err := errors.Join(p.Run(t.Context(), Base), p.Run(t.Context(), Base)); err != nil {

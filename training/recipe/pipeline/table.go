@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"astro/training/eval"
+	"astro/training/recipe/learning"
+	"astro/training/recipe/stages"
 )
 
 // Table is the result of a run: what every seed gave, and the seeds together.
@@ -45,6 +47,7 @@ type MeanRow struct {
 type seedCurves struct {
 	seed          uint64
 	astro, direct rlFigures
+	compared      []learning.Named
 }
 
 // NewTable reads the results of runs whose evaluation is sealed.
@@ -59,8 +62,10 @@ func NewTable(runs []*Pipeline) (*Table, error) {
 		}
 	}
 	if len(runs) > 1 {
-		for _, arm := range Models {
-			t.Mean = append(t.Mean, t.meanOf(arm))
+		for _, arm := range append(runs[0].Config.models(), Compared...) {
+			if t.all(arm) {
+				t.Mean = append(t.Mean, t.meanOf(arm))
+			}
 		}
 	}
 	return t, nil
@@ -69,12 +74,20 @@ func NewTable(runs []*Pipeline) (*Table, error) {
 func (t *Table) add(p *Pipeline) error {
 	var s SeedTable
 	c := seedCurves{seed: p.Config.Seed}
-	if err := errors.Join(p.figures(Evaluate, &s), p.figures(AstroRL, &c.astro), p.figures(DirectRL, &c.direct)); err != nil {
+	if err := errors.Join(p.figures(Evaluate, &s), p.figures(AstroRL, &c.astro)); err != nil {
+		return err
+	}
+	if p.Config.has(DirectRL) {
+		if err := p.figures(DirectRL, &c.direct); err != nil {
+			return err
+		}
+	}
+	if err := p.compareMore(&s, &c); err != nil {
 		return err
 	}
 	notes := SeedNotes{Seed: p.Config.Seed}
-	for _, stage := range p.plan() {
-		seal, err := readSeal(p.folder(stage.name))
+	for _, stage := range p.plan(nil) {
+		seal, err := p.stages().Seal(stage.Name)
 		if err != nil {
 			return err
 		}
@@ -84,6 +97,11 @@ func (t *Table) add(p *Pipeline) error {
 	}
 	t.Seeds, t.curves, t.Stages = append(t.Seeds, s), append(t.curves, c), append(t.Stages, notes)
 	return nil
+}
+
+// all says whether every seed has a row of an arm.
+func (t *Table) all(arm Stage) bool {
+	return !slices.ContainsFunc(t.Seeds, func(s SeedTable) bool { return !s.has(arm) })
 }
 
 func (t *Table) meanOf(arm Stage) MeanRow {
@@ -112,9 +130,9 @@ func (t *Table) Write(dir string) error {
 		files[name] = plot.SVG()
 	}
 	for _, name := range slices.Sorted(keys(files)) {
-		if err := writeWhole(filepath.Join(dir, name), []byte(files[name])); err != nil {
+		if err := stages.WriteWhole(filepath.Join(dir, name), []byte(files[name])); err != nil {
 			return fmt.Errorf("write the table: %w", err)
 		}
 	}
-	return writeJSON(filepath.Join(dir, tableJSON), t)
+	return stages.WriteJSON(filepath.Join(dir, tableJSON), t)
 }

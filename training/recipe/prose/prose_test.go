@@ -64,7 +64,7 @@ func TestClient(t *testing.T) {
 		{[]http.HandlerFunc{status(400)}, 1, "400 Bad Request: because"},
 		{[]http.HandlerFunc{status(401)}, 1, "401"},
 		{[]http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"choices":[]}`)) }}, 1, "0 choices"},
-		{[]http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, maxReplyBytes+1)) }}, 1, "longer than"},
+		{[]http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"choices":[{"message":{}}]}`)) }}, 1, "no text"},
 	} {
 		client, asked := serve(t, c.handlers...)
 		reply, err := client.Complete(context.Background(), request)

@@ -1,4 +1,4 @@
-package pipeline
+package report
 
 import (
 	"math"
@@ -23,7 +23,7 @@ func near(t *testing.T, what string, got, want float64) {
 
 // Two problems of four answers: one and three right.
 func TestMeasure(t *testing.T) {
-	r := Measure(Base, []Answered{answers("+---", 10), answers("+++-", 30)})
+	r := Measure("base", []Answered{answers("+---", 10), answers("+++-", 30)})
 	near(t, "pass@1", r.Pass1.Mean, .5)
 	near(t, "standard error", r.Pass1.SE, .25) // deviation of .25 and .75 is .3536, over the root of 2
 	near(t, "pass@4", r.PassN, 1)
@@ -35,26 +35,26 @@ func TestMeasure(t *testing.T) {
 // One answer of 60 tokens costs as much as three of 20, and as much as one and a half of 40.
 func TestMatch(t *testing.T) {
 	other := []Answered{answers("+---", 20)}
-	m := match(Row{Arm: AstroRL, Tokens: 60}, Measure(DirectRL, other), other)
+	m := Match(Row{Arm: "astro-rl", Tokens: 60}, Measure("direct-rl", other), other)
 	near(t, "m", m.Answers, 3)
 	near(t, "best of 3", m.Oracle, .75)
 	near(t, "vote of 3", m.Vote, 0)
 	other = []Answered{answers("+---", 40)}
-	m = match(Row{Arm: AstroRL, Tokens: 60}, Measure(DirectRL, other), other)
+	m = Match(Row{Arm: "astro-rl", Tokens: 60}, Measure("direct-rl", other), other)
 	near(t, "best of 1.5", m.Oracle, (.25+.5)/2)
-	if m = match(Row{Arm: AstroRL, Tokens: 600}, Measure(DirectRL, other), other); !m.Bounded || m.Answers != 4 {
+	if m = Match(Row{Arm: "astro-rl", Tokens: 600}, Measure("direct-rl", other), other); !m.Bounded || m.Answers != 4 {
 		t.Errorf("got %+v; want all four answers", m)
 	}
 }
 
 // r of (0,1,2,3) and (0,1,3,2) is .8; Fisher's interval of n = 4 is tanh(atanh .8 +- 1.96).
 func TestCorrelate(t *testing.T) {
-	c := correlate("x", []float64{0, 1, 2, 3}, []float64{0, 1, 3, 2})
+	c := Correlate("x", []float64{0, 1, 2, 3}, []float64{0, 1, 3, 2})
 	near(t, "r", c.R, .8)
 	if math.Abs(c.Interval.Low-(-.6970)) > 2e-4 || math.Abs(c.Interval.High-.9956) > 1e-3 {
 		t.Errorf("got %+v", c.Interval)
 	}
-	if c = correlate("x", []float64{1, 1}, []float64{0, 1}); c.Defined || c.Interval.Low != -1 {
+	if c = Correlate("x", []float64{1, 1}, []float64{0, 1}); c.Defined || c.Interval.Low != -1 {
 		t.Errorf("got %+v of a constant", c)
 	}
 }

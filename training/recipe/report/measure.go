@@ -1,14 +1,34 @@
-package pipeline
+package report
 
 import (
-	"math"
-
 	"astro/training/eval"
+	"astro/training/recipe/stages"
 )
+
+// Answer is one graded answer.
+type Answer struct {
+	Correct  bool   `json:"correct"`
+	Reason   string `json:"reason"`
+	Stated   string `json:"stated,omitempty"` // the answer that it states
+	First    bool   `json:"first,omitempty"`  // its first finished attempt is right
+	Cut      bool   `json:"cut,omitempty"`    // at the longest length
+	Tokens   int    `json:"tokens"`
+	Returns  int    `json:"returns"`
+	Copied   int    `json:"copied"`   // returns that restate their problem exactly
+	Distinct int    `json:"distinct"` // different finished legal attempts
+	Text     string `json:"text,omitempty"`
+}
+
+// Answered is a problem with its answers.
+type Answered struct {
+	Problem string   `json:"problem"`
+	Set     string   `json:"set"` // its numbers in order, by which answers are alike
+	Answers []Answer `json:"answers"`
+}
 
 // Row is one model's figures.
 type Row struct {
-	Arm       Stage         `json:"arm"`
+	Arm       stages.Name   `json:"arm"`
 	Pass1     eval.Estimate `json:"pass1"`     // standard error over problems
 	Clustered eval.Estimate `json:"clustered"` // the same with a standard error over sets of numbers
 	Samples   int           `json:"samples"`   // of each problem
@@ -23,11 +43,11 @@ type Row struct {
 }
 
 // Measure computes a model's figures from its answers.
-func Measure(arm Stage, all []Answered) Row {
+func Measure(arm stages.Name, all []Answered) Row {
 	r := Row{Arm: arm, Pass1: eval.AvgAtK(correctOf(all)), Clustered: eval.Clustered(bySet(all))}
 	answers, returns, copied := 0, 0, 0
 	for _, a := range all {
-		votes := votesOf(a.Answers)
+		votes := Votes(a.Answers)
 		r.Samples = len(a.Answers)
 		r.PassN += eval.PassAtK(r.Samples, votes.Correct, r.Samples)
 		r.Vote += eval.MajAtK(votes, r.Samples)
@@ -78,8 +98,8 @@ func bySet(all []Answered) [][]float64 {
 	return clusters
 }
 
-// votesOf counts answers by what they state. Where the target is stated without a right derivation, that is a wrong answer of its own.
-func votesOf(answers []Answer) eval.Answers {
+// Votes counts answers by what they state. Where the target is stated without a right derivation, that is a wrong answer of its own.
+func Votes(answers []Answer) eval.Answers {
 	var v eval.Answers
 	at := map[string]int{}
 	for _, a := range answers {
@@ -97,36 +117,20 @@ func votesOf(answers []Answer) eval.Answers {
 	return v
 }
 
-// scores is each problem's share of right answers.
-func scores(all []Answered) []float64 {
+// Scores is each problem's share of right answers.
+func Scores(all []Answered) []float64 {
 	s := make([]float64, len(all))
 	for i, a := range all {
-		s[i] = mean(a.Answers, func(x Answer) float64 { return number(x.Correct) })
+		s[i] = Mean(a.Answers, func(x Answer) float64 { return number(x.Correct) })
 	}
 	return s
 }
 
-func mean(answers []Answer, of func(Answer) float64) float64 {
+// Mean is a mean over the answers of a problem.
+func Mean(answers []Answer, of func(Answer) float64) float64 {
 	sum := 0.0
 	for _, a := range answers {
 		sum += of(a)
 	}
 	return sum / float64(max(1, len(answers)))
-}
-
-// Correlation is Pearson's r with the interval of Fisher's transformation, which takes the pairs for independent: points of one learning
-// curve are not.
-type Correlation struct {
-	Name string `json:"name"`
-	eval.Correlation
-	Interval eval.Interval `json:"interval"`
-}
-
-func correlate(name string, x, y []float64) Correlation {
-	c := Correlation{Name: name, Correlation: eval.Pearson(x, y), Interval: eval.Interval{Low: -1, High: 1}}
-	if c.Defined && c.N > 3 && math.Abs(c.R) < 1 {
-		z, half := math.Atanh(c.R), eval.Z95/math.Sqrt(float64(c.N-3))
-		c.Interval = eval.Interval{Low: math.Tanh(z - half), High: math.Tanh(z + half)}
-	}
-	return c
 }

@@ -1,0 +1,118 @@
+"""What schemathesis cannot know from the document: the names and sizes of the model that is served.
+
+In requests that follow the document, values are moved into what this model can do (its name, token ids below its vocabulary, prompts
+and answers that fit its context), and parameters that exclude each other are not sent together; so each of them must be answered.
+Requests that break the document on purpose are sent as they are. Read by schemathesis through SCHEMATHESIS_HOOKS.
+"""
+
+import os
+
+import schemathesis
+from schemathesis import GenerationMode
+
+MODEL = os.environ["ASTRO_MODEL"]
+VOCAB, MAX_PROMPT, MAX_ANSWER = int(os.environ["ASTRO_VOCAB"]), 32, 8
+SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"], "additionalProperties": False}
+
+
+def whole(value, low, high):
+    """Whether value is an integer as JSON Schema sees it (2.0 is one) from low to high."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high and value == int(value)
+
+
+def ids(value):
+    """Token ids of the served vocabulary, in place of any list of them."""
+    if isinstance(value, list) and value and all(whole(v, 0, 1 << 31) for v in value):
+        return [int(v) % VOCAB for v in value[:MAX_PROMPT]]
+    return value
+
+
+def text(value):
+    return value[:MAX_PROMPT] if isinstance(value, str) else value
+
+
+def prompt(value):
+    if isinstance(value, list) and value and all(isinstance(v, (list, str)) for v in value):
+        return [ids(text(v)) for v in value[:4]]
+    return ids(text(value))
+
+
+def biases(value):
+    if isinstance(value, dict):
+        return {str(int(k) % VOCAB) if k.isascii() and k.isdigit() and len(k) < 10 and k == str(int(k)) else k: v for k, v in value.items()}
+    return value
+
+
+def bounded(low, high, limit):
+    return lambda value: min(value, limit) if whole(value, low, high) else value
+
+
+def schema(value):
+    return SCHEMA if isinstance(value, dict) else value
+
+
+MOVES = {
+    "model": lambda v: MODEL if isinstance(v, str) and 0 < len(v.encode("utf-8", "surrogatepass")) <= 256 else v,
+    "prompt": prompt, "tokens": ids, "stop_token_ids": ids, "allowed_token_ids": ids, "logit_bias": biases,
+    "max_tokens": bounded(1, 1 << 23, MAX_ANSWER), "max_completion_tokens": bounded(1, 1 << 23, MAX_ANSWER), "min_tokens": bounded(0, 1 << 23, 1),
+    "n": bounded(1, 128, 2), "best_of": bounded(1, 128, 2),
+}
+
+
+def settle(body):
+    """Moves what is valid by itself but not with the rest of the body, or not with this model."""
+    for name, move in MOVES.items():
+        if name in body:
+            body[name] = move(body[name])
+    if whole(body.get("best_of"), 1, 128):
+        body["best_of"] = body.get("n") if whole(body.get("n"), 1, 128) else 1
+    if whole(body.get("max_tokens"), 0, 0) and "prompt" in body:
+        body["echo"], body["n"], body["min_tokens"] = True, 1, 0
+        body.pop("best_of", None)
+    if isinstance(body.get("stream_options"), dict) and body.get("stream") in (None, False):
+        body["stream"] = True
+    if body.get("stream") is True:
+        body.pop("prompt_logprobs", None)
+    if "messages" in body and "tokens" not in body:
+        body.pop("max_tokens", None)  # the older name
+        body["max_completion_tokens"] = MAX_ANSWER
+        body.pop("prompt", None)
+    if whole(body.get("top_logprobs"), 1, 20) and body.get("logprobs") in (None, False):
+        body["logprobs"] = True
+    if body.get("continue_final_message") is True:
+        body["add_generation_prompt"] = False
+    settle_format(body)
+    settle_tools(body)
+
+
+def settle_format(body):
+    """One format at most, one that this grammar has, and none beside a call that must be made."""
+    form, structured = body.get("response_format"), body.get("structured_outputs")
+    if isinstance(form, dict):
+        if form.get("type") == "json_schema" and not isinstance(form.get("json_schema"), dict):
+            form["json_schema"] = {"name": "ok"}
+        if isinstance(form.get("json_schema"), dict):
+            form["json_schema"]["schema"] = schema(form["json_schema"].get("schema"))
+    if isinstance(structured, dict):
+        if isinstance(structured.get("regex"), str):
+            structured["regex"] = "[0-9]{1,3}"
+        structured["json"] = schema(structured.get("json"))
+        given = [k for k in ("json", "regex", "choice", "json_object") if structured.get(k) not in (None, False)]
+        for k in given if isinstance(form, dict) else given[1:]:
+            structured.pop(k)
+
+
+def settle_tools(body):
+    tools = body.get("tools")
+    if isinstance(tools, list):
+        for i, tool in enumerate(tools):
+            if isinstance(tool, dict) and isinstance(tool.get("function"), dict) and isinstance(tool["function"].get("name"), str):
+                tool["function"]["parameters"] = schema(tool["function"].get("parameters"))
+    if isinstance(body.get("tool_choice"), dict) or not isinstance(tools, list):
+        body.pop("tool_choice", None)  # it would have to name one of the tools
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    if isinstance(case.body, dict) and case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE:
+        settle(case.body)
