@@ -59,7 +59,7 @@ inside() {
 # serve_once: the server comes up on a free port, answers one chat request, and ends in order on SIGTERM.
 serve_once() {
   local log=.cache/rootfs.log url="" server status=0 i
-  inside /usr/local/bin/astro serve "/$share/models/countdown-base" --port 0 >"$log" 2>&1 &
+  inside /usr/local/bin/astro serve "/$share/models/astro-countdown" --port 0 >"$log" 2>&1 &
   local pid=$!
   trap 'kill -KILL $(children '"$pid"') 2>/dev/null || true' EXIT
   for ((i = 0; i < 300; i++)); do
@@ -70,7 +70,7 @@ serve_once() {
   done
   [[ -n $url ]] || fail "the server did not say 'listening on' within 60 s: $(tail -3 "$log")"
   curl -fsS --max-time 60 "$url/v1/chat/completions" -H 'Content-Type: application/json' \
-    -d '{"model":"countdown-base","messages":[{"role":"user","content":"3 7 2 9 -> 27"}],"max_tokens":16}' | cut -c1-300
+    -d '{"model":"astro-countdown","messages":[{"role":"user","content":"3 7 2 9 -> 27"}],"max_tokens":16}' | cut -c1-300
   echo
   (inside /usr/local/bin/astro probe --url "$url") || fail "astro probe, the image's health check, does not find the server ready"
   server=$(children "$pid")
@@ -90,7 +90,7 @@ run_tests() {
   say "as user $user on a read-only tree:"
   (inside /usr/local/bin/astro version)
   (inside /usr/local/bin/astro doctor)
-  [[ -d $root/$share/models/countdown-base ]] || fail "no demo model in $root/$share/models: train or check it out first"
+  [[ -d $root/$share/models/astro-countdown ]] || fail "no demo model in $root/$share/models: train or check it out first"
   serve_once
   say "rootfs test passed"
 }

@@ -170,7 +170,7 @@ func (o *serveOptions) complete(ctx context.Context, diagnostics io.Writer) erro
 // demoModel finds the model of this project: beside the working directory, or beside the program as `make build` and the
 // container image lay it out.
 func demoModel() (string, error) {
-	const demo = "models/countdown-base"
+	const demo = "models/astro-countdown"
 	places := []string{demo}
 	if program, err := os.Executable(); err == nil {
 		for _, up := range []string{".", "..", "../share/astro"} {
@@ -183,7 +183,7 @@ func demoModel() (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the demo model is in none of %s: name a Hugging Face folder, as in `astro serve DIR`, "+
-		"or make one with `astro recipe countdown --stage base`", strings.Join(places, ", "))
+		"or make one with `astro recipe countdown`", strings.Join(places, ", "))
 }
 
 // announce says where the server is: one line for scripts, one to paste.

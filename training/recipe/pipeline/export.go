@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -26,12 +27,37 @@ func (p *Pipeline) Export(dir, command string) error {
 		return err
 	}
 	err = checkpoint.Write(dir, func(to string) error {
-		return errors.Join(stages.CopyFiles(to, p.folder(AstroRL), modelFiles...), os.WriteFile(filepath.Join(to, "README.md"), []byte(p.card(t, command)), 0o644))
+		return errors.Join(stages.CopyFiles(to, p.folder(AstroRL), modelFiles...), p.boundContext(to), os.WriteFile(filepath.Join(to, "README.md"), []byte(p.card(t, command)), 0o644))
 	})
 	if err != nil {
 		return fmt.Errorf("cannot write the model to %s: %w", dir, err)
 	}
 	return nil
+}
+
+// ContextTokens is the longest text that the arms learnt from by rewards: what is beyond it a model of this size has never seen, and
+// it loses its way there.
+func (c Config) ContextTokens() int { return promptTokens + c.Eval.AstroTokens }
+
+// boundContext tells whoever serves the model how long its texts may be.
+func (p *Pipeline) boundContext(dir string) error {
+	n := p.Config.ContextTokens()
+	return errors.Join(setNumber(filepath.Join(dir, "config.json"), "max_position_embeddings", n),
+		setNumber(filepath.Join(dir, "tokenizer_config.json"), "model_max_length", n))
+}
+
+// setNumber changes one member of a JSON file.
+func setNumber(path, member string, n int) error {
+	var all map[string]any
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	if err != nil {
+		return fmt.Errorf("change %s in %s: %w", member, path, err)
+	}
+	all[member] = n
+	return stages.WriteJSON(path, all)
 }
 
 // card is the model card.
@@ -44,7 +70,7 @@ func (p *Pipeline) card(t *Table, command string) string {
 	fmt.Fprintf(&b, "Made by `%s` on %s: search with the base model, traces, supervised learning, then learning by rewards.\n", command, p.Device.Kind())
 	fmt.Fprintf(&b, "A user message is a problem, `3 7 2 9 -> 27`; the chat template adds the rest. It is the model astro-rl of this table; no test problem shares\n")
 	fmt.Fprintf(&b, "its numbers with a problem that any stage learnt from. Hidden %d, %d layers, %d heads, context %d. Answers have up to %d tokens.\n\n", m.Hidden, m.Layers, m.Heads,
-		m.MaxPositions, p.Config.Eval.AstroTokens)
+		p.Config.ContextTokens(), p.Config.Eval.AstroTokens)
 	b.WriteString(t.Markdown())
 	return b.String()
 }

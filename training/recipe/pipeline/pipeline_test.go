@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/model"
 	"astro/training/recipe/stages"
 )
 
@@ -204,7 +205,14 @@ func checkExport(t *testing.T, p *Pipeline) {
 		t.Fatal(err)
 	}
 	card, err := os.ReadFile(filepath.Join(dir, "README.md"))
-	if err != nil || !strings.Contains(string(card), "| astro-rl |") || !p.Config.Shaped(dir) {
-		t.Errorf("the folder is no model with a card (%v): %s", err, card)
+	if err != nil || !strings.Contains(string(card), "| astro-rl |") {
+		t.Errorf("the folder has no card (%v): %s", err, card)
+	}
+	m, err := model.LoadConfig(dir)
+	if err != nil || m.MaxPositions != p.Config.ContextTokens() {
+		t.Errorf("its context is %d tokens (%v); want the %d that it learnt with", m.MaxPositions, err, p.Config.ContextTokens())
+	}
+	if m.MaxPositions = p.Config.Base.Model.MaxPositions; !p.Config.fits(m) {
+		t.Errorf("the model is of another shape: %+v", m)
 	}
 }
