@@ -70,7 +70,7 @@ serve_once() {
   done
   [[ -n $url ]] || fail "the server did not say 'listening on' within 60 s: $(tail -3 "$log")"
   curl -fsS --max-time 60 "$url/v1/chat/completions" -H 'Content-Type: application/json' \
-    -d '{"model":"astro-countdown","messages":[{"role":"user","content":"3 7 2 9 -> 27"}],"max_tokens":16}' | cut -c1-300
+    -d '{"model":"astro-countdown","messages":[{"role":"user","content":"3 4 5 6 -> 18"}],"max_tokens":16}' | cut -c1-300
   echo
   (inside /usr/local/bin/astro probe --url "$url") || fail "astro probe, the image's health check, does not find the server ready"
   server=$(children "$pid")

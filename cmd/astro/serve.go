@@ -52,7 +52,7 @@ type serveOptions struct {
 
 func defaultServeOptions() serveOptions {
 	return serveOptions{host: "127.0.0.1", port: 8080, backend: device.Auto, dtype: "f32", maxSlots: 32, pageTokens: 16, chunkTokens: 256,
-		drainTimeout: 30 * time.Second, stepTimeout: 30 * time.Second, logFormat: "text"}
+		drainTimeout: 30 * time.Second, stepTimeout: 30 * time.Second, accessFlags: accessFlags{limits: server.DefaultLimits()}, logFormat: "text"}
 }
 
 func newServeCommand() *cobra.Command {
@@ -200,7 +200,7 @@ func announce(out io.Writer, o serveOptions, addr net.Addr) {
 		key = ` -H "Authorization: Bearer $ASTRO_API_KEY"`
 	}
 	fmt.Fprintf(out, "try: curl %s/v1/chat/completions -H 'Content-Type: application/json'%s -d "+
-		`'{"model": "%s", "messages": [{"role": "user", "content": "3 7 2 9 -> 27"}]}'`+"\n", url, key, o.names[0])
+		`'{"model": "%s", "messages": [{"role": "user", "content": "3 4 5 6 -> 18"}]}'`+"\n", url, key, o.names[0])
 }
 
 // drain ends a server in order. Requests that outlast the timeout are cut and told so, which is no failure of the program.
