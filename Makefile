@@ -11,10 +11,12 @@ export GOMLX_NO_AUTO_INSTALL := 1
 
 RELEASE ?=
 FUZZTIME ?= 20s
+CRASH_ROUNDS ?= 2
 TESTFLAGS ?=
 export TESTFLAGS
 PACKAGES ?= ./...
 IMAGE ?= astro
+CLIENTS ?=
 BENCH_MODEL ?= models/countdown-base
 
 .PHONY: help
@@ -44,6 +46,10 @@ run: native build ## serve the demo model on this machine; prints its address an
 test: native ## run every test, on each backend that this machine has; names packages above 60 s
 	@scripts/test.sh all $(PACKAGES)
 
+.PHONY: test-crash
+test-crash: .cache-tokenizers ## kill the recipe with SIGKILL in every stage, CRASH_ROUNDS (2) times, and compare what it leaves
+	@ASTRO_TEST_CRASH_ROUNDS=$(CRASH_ROUNDS) go test -count 1 -tags invariants -v -run 'Killed|WholeMethod' ./training/recipe/pipeline/ | grep -v '^=== '
+
 .PHONY: test-xla
 test-xla: native ## run the tests of the packages that compile graphs; fails where the XLA CPU plugin is missing
 	@scripts/test.sh xla $(PACKAGES)
@@ -61,6 +67,14 @@ test-verifier: ## grade the conformance cases in ../shared/data: pass rates by f
 .PHONY: templates
 templates: ## fetch the chat templates of real models into .cache/templates, where the tests of model/chat look for them
 	@python3 scripts/fetch_templates.py
+
+.PHONY: clients
+clients: native build ## drive the server with unchanged clients (CLIENTS="NAME..." for some): installs them into .cache/clients, prints a table
+	@python3 scripts/clients/run.py $(CLIENTS)
+
+.PHONY: schemathesis
+schemathesis: native build ## let schemathesis try the server by its own /openapi.json, for about three minutes
+	@python3 scripts/clients/schemathesis_run.py
 
 .PHONY: fuzz
 fuzz: .cache-tokenizers ## run each fuzz test for FUZZTIME (20s)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Random keys for compose.yaml, in deploy/secrets, where none are yet. To change them: delete the folder, run this, start again.
 #   client_key         for clients: ASTRO_API_KEY or OPENAI_API_KEY of theirs
-#   metrics_key        for Prometheus
+#   metrics_key        for Prometheus: it may read metrics and nothing else
 #   grafana_password   of Grafana's user admin, at its first start
 #   astro.env          both keys as the server reads them
 set -euo pipefail
@@ -16,7 +16,7 @@ mkdir secrets.next
 random >secrets.next/client_key
 random >secrets.next/metrics_key
 random >secrets.next/grafana_password
-printf 'ASTRO_API_KEY=%s,%s\n' "$(<secrets.next/client_key)" "$(<secrets.next/metrics_key)" >secrets.next/astro.env
+printf 'ASTRO_API_KEY=%s\nASTRO_ADMIN_KEY=%s\n' "$(<secrets.next/client_key)" "$(<secrets.next/metrics_key)" >secrets.next/astro.env
 chmod 0444 secrets.next/metrics_key secrets.next/grafana_password # read by other users in the containers; the folder keeps those of the host out
 mv secrets.next secrets
 echo "made deploy/secrets; the key for clients is in deploy/secrets/client_key"

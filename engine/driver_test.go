@@ -29,6 +29,8 @@ type driver struct {
 type collected struct {
 	samples []sampleEvents
 	scores  []engine.TokenScore
+
+	embedding *engine.Embedding
 }
 
 type sampleEvents struct {
@@ -112,6 +114,9 @@ func (d *driver) collect(events []engine.Event) ([]engine.Event, error) {
 		}
 		if e.PromptScores != nil {
 			c.scores = e.PromptScores
+		}
+		if e.Embedding != nil {
+			c.embedding = e.Embedding
 		}
 		s.finish, s.stopID = e.Finish, e.StopID
 	}

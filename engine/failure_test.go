@@ -14,9 +14,9 @@ import (
 	"astro/model"
 )
 
-// TestFailuresStayInTheirStep: an error and a panic end the Requests of their step, are reported once each, and the next
+// TestSec_R06FailuresStayInTheirStep: an error and a panic end the Requests of their step, are reported once each, and the next
 // Request is served.
-func TestFailuresStayInTheirStep(t *testing.T) {
+func TestSec_R06FailuresStayInTheirStep(t *testing.T) {
 	var reports []string
 	o := enginetest.Options(32)
 	o.OnFailure = func(err error) { reports = append(reports, err.Error()) }
@@ -69,8 +69,8 @@ func TestUnhealthyAfterThreeFailures(t *testing.T) {
 	}
 }
 
-// TestOneRowFails: a row's own failure ends that Request alone; its neighbour in the same step is right.
-func TestOneRowFails(t *testing.T) {
+// TestSec_R06OneRowFails: a row's own failure ends that Request alone; its neighbour in the same step is right.
+func TestSec_R06OneRowFails(t *testing.T) {
 	o := enginetest.Options(32)
 	e := enginetest.Start(t, o, func(r *enginetest.Runner) {
 		r.OnRow = func(row *engine.Row) error {

@@ -10,8 +10,8 @@ import (
 	"astro/engine"
 )
 
-// TestInvalidRequests: each bad field is refused by name before anything is queued, whatever the other fields are.
-func TestInvalidRequests(t *testing.T) {
+// TestSec_R05InvalidRequests: each bad field is refused by name before anything is queued, whatever the other fields are.
+func TestSec_R05InvalidRequests(t *testing.T) {
 	nan := float32(math.NaN())
 	for _, c := range []struct {
 		want  string
@@ -95,8 +95,8 @@ func TestInvalidConfigs(t *testing.T) {
 	}
 }
 
-// TestMisuseOfTheScheduler: calls out of order are bugs of the caller and panic.
-func TestMisuseOfTheScheduler(t *testing.T) {
+// TestSec_R30MisuseOfTheScheduler: calls out of order are bugs of the caller and panic.
+func TestSec_R30MisuseOfTheScheduler(t *testing.T) {
 	s := engine.NewScheduler(smallConfig(), 1)
 	wantPanic(t, "apply without a plan", func() { s.Apply(engine.Result{}) })
 	if _, err := s.Submit(request(1, 1)); err != nil {
@@ -121,8 +121,8 @@ func wantPanic(t *testing.T, what string, f func()) {
 	f()
 }
 
-// TestBadRowsEndAlone: what a Runner must never answer does not reach a client.
-func TestBadRowsEndAlone(t *testing.T) {
+// TestSec_R30BadRowsEndAlone: what a Runner must never answer does not reach a client.
+func TestSec_R30BadRowsEndAlone(t *testing.T) {
 	for want, spoil := range map[string]func(*engine.RowResult){
 		"token 12":   func(r *engine.RowResult) { r.Choice.Token = vocab },
 		"token -1":   func(r *engine.RowResult) { r.Choice.Token = -1 },

@@ -102,8 +102,8 @@ func TestConfigTakesIDsOfGeneration(t *testing.T) {
 	}
 }
 
-// TestConfigRefuses: what would compute something else, or too much, is named together with what would do.
-func TestConfigRefuses(t *testing.T) {
+// TestSec_R18ConfigRefuses: what would compute something else, or too much, is named together with what would do.
+func TestSec_R18ConfigRefuses(t *testing.T) {
 	rope := func(kind string) map[string]any { return map[string]any{"rope_type": kind, "factor": 2.0} }
 	for _, c := range []struct {
 		key   string

@@ -4,12 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"astro/internal/smallfile"
+	"astro/internal/strictjson"
 )
 
 // The names of a Hugging Face folder's configuration files.
@@ -78,7 +79,11 @@ func LoadConfig(dir string) (Config, error) {
 // that do not change what the model computes are ignored.
 func ParseConfig(config, generation []byte) (Config, error) {
 	var h hfConfig
-	if err := json.Unmarshal(config, &h); err != nil {
+	err := strictjson.Check(config)
+	if err == nil {
+		err = json.Unmarshal(config, &h)
+	}
+	if err != nil {
 		return Config{}, fmt.Errorf("%s: %w", configName, err)
 	}
 	if err := h.supported(); err != nil {
@@ -242,7 +247,11 @@ func addGeneration(c *Config, generation []byte) error {
 		BOS tokenIDs `json:"bos_token_id"`
 		EOS tokenIDs `json:"eos_token_id"`
 	}
-	if err := json.Unmarshal(generation, &g); err != nil {
+	err := strictjson.Check(generation)
+	if err == nil {
+		err = json.Unmarshal(generation, &g)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", generationName, err)
 	}
 	if c.BOS < 0 {
@@ -293,16 +302,7 @@ func (t tokenIDs) first() int32 {
 
 // readConfigFile reads a JSON file of dir within its limit.
 func readConfigFile(dir, name string) ([]byte, error) {
-	f, err := os.Open(filepath.Join(dir, name))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
-	if err == nil && len(text) > maxConfigBytes {
-		err = fmt.Errorf("%s has more than %d bytes", f.Name(), maxConfigBytes)
-	}
-	return text, err
+	return smallfile.Read(filepath.Join(dir, name), maxConfigBytes)
 }
 
 // quantMethod names a quantisation for an error.

@@ -117,8 +117,8 @@ func TestLoadReportsProgress(t *testing.T) {
 	}
 }
 
-// TestLoadRefuses edits a good checkpoint and reads what is said about it.
-func TestLoadRefuses(t *testing.T) {
+// TestSec_R18LoadRefuses edits a good checkpoint and reads what is said about it.
+func TestSec_R18LoadRefuses(t *testing.T) {
 	const k = "model.layers.1.self_attn.k_proj.weight"
 	for _, c := range []struct {
 		name string

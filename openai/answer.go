@@ -95,7 +95,7 @@ func Encode(answer any) []byte {
 
 // Frames of a server-sent event stream.
 const (
-	Done      = "data: [DONE]\n\n"  // ends every stream
+	Done      = "data: [DONE]\n\n"  // ends the streams of chats and text completions
 	KeepAlive = ": keep-alive\n\n"  // a comment; keeps proxies from cutting a silent stream
 	EventType = "text/event-stream" // media type of a stream
 	JSONType  = "application/json"  // media type of everything else
@@ -105,4 +105,9 @@ const (
 func Frame(answer any) []byte {
 	frame := append([]byte("data: "), Encode(answer)...)
 	return append(frame, "\n\n"...)
+}
+
+// NamedFrame is one server-sent event that has a name.
+func NamedFrame(name string, answer any) []byte {
+	return append([]byte("event: "+name+"\n"), Frame(answer)...)
 }

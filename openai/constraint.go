@@ -45,17 +45,23 @@ func readResponseFormat(r *reader, o *Options) {
 			r.skip()
 		}
 	})
+	if r.err == nil && kind == string(JSONSchema) && c.Schema == nil {
+		r.err = missing("response_format.json_schema")
+	}
+	o.useFormat(r, kind, c)
+}
+
+// useFormat sets the constraint that one of OpenAI's three formats is; c is that of the third.
+func (o *Options) useFormat(r *reader, kind string, c Constraint) {
 	switch {
 	case r.err != nil:
 	case kind == "":
-		r.err = missing("response_format.type")
+		r.err = missing(c.Param + ".type")
 	case kind == "text":
 	case kind == string(JSONObject):
-		o.constrain(r, Constraint{Kind: JSONObject, Param: "response_format"})
+		o.constrain(r, Constraint{Kind: JSONObject, Param: c.Param})
 	case kind != string(JSONSchema):
-		r.fail("invalid_value", "Invalid value for 'response_format.type': supported values are 'text', 'json_object' and 'json_schema'.")
-	case c.Schema == nil:
-		r.err = missing("response_format.json_schema")
+		r.fail("invalid_value", "Invalid value for '%s.type': supported values are 'text', 'json_object' and 'json_schema'.", c.Param)
 	default:
 		o.constrain(r, c)
 	}

@@ -45,15 +45,6 @@ func DecodeEmbeddingsRequest(body []byte) (*EmbeddingsRequest, *Error) {
 	return q, nil
 }
 
-// readWord reads one of two words.
-func readWord(r *reader, first, second string) string {
-	word := r.text(MaxModelBytes)
-	if r.err == nil && word != first && word != second {
-		r.fail("invalid_value", "Invalid value for '%s': supported values are '%s' and '%s'.", r.param(), first, second)
-	}
-	return word
-}
-
 // EmbeddingList is the body of an answer.
 type EmbeddingList struct {
 	Object string          `json:"object"` // "list"

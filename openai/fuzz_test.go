@@ -13,6 +13,10 @@ func addBodies(f *testing.F) {
 	f.Add([]byte(promptBody(`,"echo":true,"logprobs":2,"n":3`)))
 	f.Add([]byte(`{"model":"m","prompt":[[1,2],[3]]}`))
 	f.Add([]byte(`{"a":"\ud83d\ude00","b":[1.5e3,null,{"c":false}]}`))
+	for _, c := range append(badResponses, badMessages...) {
+		f.Add([]byte(withMember(goodResponse, c[0])))
+		f.Add([]byte(withMember(goodMessage, c[0])))
+	}
 	for _, c := range badOptions {
 		f.Add([]byte(chatBody("," + c.member)))
 	}
@@ -32,6 +36,16 @@ func FuzzDecode(f *testing.F) {
 		} else if checkOptions(t, &q.Options); len(q.Prompts) == 0 || len(q.Prompts)*q.N > MaxChoices {
 			t.Errorf("accepted %d prompts, n %d", len(q.Prompts), q.N)
 		}
+		if q, err := DecodeResponsesRequest(body); err != nil {
+			checkError(t, err)
+		} else if checkOptions(t, &q.Options); len(q.Messages) == 0 || q.N != 1 {
+			t.Errorf("accepted %+v", q)
+		}
+		if q, err := DecodeMessagesRequest(body); err != nil {
+			checkError(t, err)
+		} else if checkOptions(t, &q.Options); len(q.Messages) == 0 || q.N != 1 || q.Temperature > 1 {
+			t.Errorf("accepted %+v", q)
+		}
 	})
 }
 
@@ -46,7 +60,7 @@ func checkError(t *testing.T, err *Error) {
 
 func checkOptions(t *testing.T, o *Options) {
 	ok := o.Model != "" && o.Temperature >= 0 && o.Temperature <= 2 && o.TopP > 0 && o.TopP <= 1 && o.TopK >= 0 && o.MinP >= 0 && o.MinP <= 1 &&
-		o.RepetitionPenalty > 0 && o.N >= 1 && o.N <= MaxChoicesPerPrompt && o.MaxTokens >= -1 && len(o.Stop) <= MaxStopStrings &&
+		o.RepetitionPenalty > 0 && o.N >= 1 && o.N <= MaxChoicesPerPrompt && o.MaxTokens >= -1 && len(o.Stop) <= MaxStopSequences &&
 		len(o.Ignored) <= maxIgnored
 	if !ok {
 		t.Errorf("accepted %+v", o)

@@ -50,7 +50,7 @@ func readMessage(r *reader, o *Options) Message {
 		case key == "role":
 			m.Role = readRole(r)
 		case key == "content":
-			m.Content, m.NoContent = readContent(r), false
+			m.Content, m.NoContent = readContent(r, "text"), false
 		case key == "name":
 			m.Name = r.text(MaxToolNameBytes)
 		case key == "tool_calls":
@@ -134,14 +134,14 @@ func readFunctionCall(r *reader) (f FunctionCall) {
 	return f
 }
 
-// readContent reads a string, or parts of type text, which it joins.
-func readContent(r *reader) string {
+// readContent reads a string, or parts of the given types, all of which hold text; it joins them.
+func readContent(r *reader, types ...string) string {
 	switch r.kind() {
 	case '"':
 		return r.text(len(r.data))
 	case '[':
 		var text strings.Builder
-		r.array(MaxContentParts, func(int) { text.WriteString(readPart(r)) })
+		r.array(MaxContentParts, func(int) { text.WriteString(readPart(r, types)) })
 		return text.String()
 	}
 	r.wrongType("a string or an array of content parts")
@@ -149,7 +149,7 @@ func readContent(r *reader) string {
 }
 
 // readPart reads one content part; only text can be rendered.
-func readPart(r *reader) string {
+func readPart(r *reader, types []string) string {
 	var kind, text string
 	var hasText bool
 	r.object(func(key string) {
@@ -166,10 +166,15 @@ func readPart(r *reader) string {
 	case r.err != nil:
 	case kind == "":
 		r.err = missing(r.param() + ".type")
-	case kind != "text":
-		r.fail("unsupported_content", "Unsupported content in '%s': this server takes parts of type 'text' only.", r.param())
+	case !slices.Contains(types, kind):
+		r.unsupportedContent(types...)
 	case !hasText:
 		r.err = missing(r.param() + ".text")
 	}
 	return text
+}
+
+// unsupportedContent refuses a content part, since only text can be rendered.
+func (r *reader) unsupportedContent(types ...string) {
+	r.fail("unsupported_content", "Unsupported content in '%s': this server takes parts of type '%s' only.", r.param(), strings.Join(types, "' and '"))
 }

@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -252,6 +253,31 @@ func (r *reader) text(maxBytes int) string {
 		return ""
 	}
 	return s
+}
+
+// readWord reads one of some words.
+func readWord(r *reader, words ...string) string {
+	word := r.text(MaxModelBytes)
+	if r.err == nil && !slices.Contains(words, word) {
+		r.fail("invalid_value", "Invalid value for '%s': supported values are %s.", r.param(), quoted(words))
+	}
+	return word
+}
+
+// quoted lists words for a client.
+func quoted(words []string) string {
+	list := ""
+	for i, word := range words {
+		switch {
+		case i == 0:
+		case i == len(words)-1:
+			list += " and "
+		default:
+			list += ", "
+		}
+		list += "'" + word + "'"
+	}
+	return list
 }
 
 // rawString reads the string that starts at pos.

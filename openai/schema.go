@@ -70,7 +70,7 @@ var optionSchemas = map[string]Object{
 	"cache_salt":                 {"type": "string", "minLength": 1, "maxLength": MaxSaltBytes, "pattern": `^[^@/\\\u0000]+$`},
 	"request_id":                 {"type": "string", "pattern": `^[A-Za-z0-9._-]{1,64}$`},
 	"response_format": members(map[string]Object{"type": words("text", string(JSONObject), string(JSONSchema)),
-		"json_schema": members(map[string]Object{"name": text(MaxModelBytes), "schema": anything, "strict": boolean, "description": text(MaxSchemaBytes)}, "name")}, "type"),
+		"json_schema": members(map[string]Object{"name": {"type": "string", "minLength": 1, "maxLength": MaxModelBytes}, "schema": anything, "strict": boolean, "description": text(MaxSchemaBytes)}, "name")}, "type"),
 	"structured_outputs": members(map[string]Object{"json": anything, "regex": text(MaxPatternSize), "choice": list(text(MaxChoiceBytes), 1, MaxAlternative),
 		"json_object": boolean}),
 	"include_stop_str_in_output": boolean,
@@ -107,7 +107,7 @@ func joined(all ...map[string]Object) map[string]Object {
 // Schemas are the components of the OpenAPI document: what requests may hold, and what answers hold.
 func Schemas() map[string]Object {
 	logprob := members(map[string]Object{"token": {"type": "string"}, "logprob": {"type": "number"}, "bytes": list(integer(0, 255), 0, 1<<20)}, "token", "logprob")
-	return map[string]Object{
+	return joined(foreignSchemas(), map[string]Object{
 		"ChatCompletionRequest": members(joined(optionSchemas, renderingSchemas, toolSchemas, chatSchemas), "model", "messages"),
 		"CompletionRequest":     members(joined(optionSchemas, completionSchemas), "model", "prompt"),
 		"EmbeddingsRequest":     members(embeddingSchemas, "model", "input"),
@@ -136,7 +136,7 @@ func Schemas() map[string]Object {
 		"ModelList": members(map[string]Object{"object": words("list"), "data": list(ref("Model"), 1, 1<<10)}, "object", "data"),
 		"Error": members(map[string]Object{"error": members(map[string]Object{"message": {"type": "string"}, "type": {"type": "string"}, "param": {"type": "string"},
 			"code": {"type": "string"}}, "message", "type")}, "error"),
-	}
+	})
 }
 
 // messageSchema is a message by its role: only an assistant's, which called tools, has no content, and only a tool's says which call
@@ -153,9 +153,15 @@ func messageSchema() Object {
 }
 
 // EventSchema is one event of a stream, since a document of version 3.1 describes streams by what they repeat.
-func EventSchema() Object {
-	return Object{"type": "object", "required": []string{"data"}, "properties": Object{
-		"data": Object{"type": "string", "description": "A chunk of the answer or an error object, as JSON; [DONE] ends the stream."}}}
+// Events with names have their type as name.
+func EventSchema(named bool) Object {
+	data, name := Object{"type": "string"}, Object{"type": "string"}
+	if named {
+		data["description"] = "An object, as JSON, whose type is the event's name."
+		return Object{"type": "object", "required": []string{"event", "data"}, "properties": Object{"event": name, "data": data}}
+	}
+	data["description"] = "A chunk of the answer or an error object, as JSON; [DONE] ends the stream."
+	return Object{"type": "object", "required": []string{"data"}, "properties": Object{"data": data}}
 }
 
 // tokenizeSchema is a text or a conversation.

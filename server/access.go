@@ -100,7 +100,7 @@ func (s *Server) authorize(h *fasthttp.RequestHeader, r *route) (*auth.Key, *ope
 	}
 	caller, err := &nobody, error(nil)
 	if !s.Access.keyless() {
-		caller, err = s.ring.Load().Find(bearer(string(h.Peek("Authorization"))), time.Now())
+		caller, err = s.ring.Load().Find(r.dialect.secret(h), time.Now())
 	}
 	switch {
 	case errors.Is(err, auth.ErrExpired):

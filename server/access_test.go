@@ -290,7 +290,7 @@ func TestPriorityNeedsAdmin(t *testing.T) {
 }
 
 // Those without a key cannot make the server read a long body, whichever way they announce it.
-func TestStrangersSendNoBody(t *testing.T) {
+func TestSec_R12StrangersSendNoBody(t *testing.T) {
 	h, secrets := keyed(t, setup{})
 	u, err := url.Parse(h.url)
 	if err != nil {

@@ -73,20 +73,16 @@ func (c *call) writeWhole(ctx *fasthttp.RequestCtx, life context.Context, f form
 	return nil
 }
 
-// writeStream sends one event per update. An error after the first byte is an event too; a stream always ends with [DONE]
-// unless the client went away.
+// writeStream sends what there is to say of each update. An error after the first byte is an event too.
 func (c *call) writeStream(life context.Context, w *eventWriter, f format) {
 	for i := range c.choices {
-		if opening := f.first(i); opening != nil {
-			w.send(opening)
-		}
+		f.first(w, i)
 	}
-	if err := c.failed(life, c.writeUpdates(life, w, f)); err != nil {
-		w.send(err)
-	} else if c.options.IncludeUsage {
-		w.send(f.usage(c.usage()))
+	err := c.failed(life, c.writeUpdates(life, w, f))
+	if w.err != nil {
+		return // the client went away
 	}
-	w.write(openai.Done)
+	f.end(w, err)
 	w.flush()
 }
 
@@ -110,7 +106,7 @@ func (c *call) writeUpdates(life context.Context, w *eventWriter, f format) *ope
 			}
 			keepAlive.Reset(c.server.limits.KeepAliveInterval)
 		case <-keepAlive.C:
-			w.write(openai.KeepAlive)
+			f.wait(w)
 		}
 	}
 	return nil
@@ -120,10 +116,10 @@ func (c *call) writeArrival(a arrival, w *eventWriter, f format) *openai.Error {
 	updates, err := c.accept(a)
 	for _, u := range updates {
 		if u.text != "" || u.calls != nil || c.logprobs || c.options.ReturnTokenIDs {
-			w.send(f.delta(u))
+			f.delta(w, u)
 		}
 		if u.finish != "" {
-			w.send(f.last(u))
+			f.last(w, u)
 		}
 	}
 	return err
@@ -133,10 +129,16 @@ func (c *call) writeArrival(a arrival, w *eventWriter, f format) *openai.Error {
 type eventWriter struct {
 	w        *bufio.Writer
 	deadline func() // gives the next flush its time
+	named    int    // events with a name, so far
 	err      error
 }
 
 func (w *eventWriter) send(answer any) { w.write(string(openai.Frame(answer))) }
+
+func (w *eventWriter) sendNamed(name string, answer any) {
+	w.write(string(openai.NamedFrame(name, answer)))
+	w.named++
+}
 
 func (w *eventWriter) write(frame string) {
 	if w.err == nil {
@@ -155,7 +157,7 @@ func (w *eventWriter) flush() {
 // startStream sends the header of an event stream and has body write the rest. A panic in it ends this stream alone: fasthttp
 // runs it on a goroutine of its own, where a panic would end the process.
 func (s *Server) startStream(ctx *fasthttp.RequestCtx, id string, body func(w *eventWriter)) {
-	conn, visit := ctx.Conn(), visitOf(ctx)
+	conn, visit, api := ctx.Conn(), visitOf(ctx), dialectOf(requestPath(ctx))
 	if visit != nil {
 		visit.streams = true
 	}
@@ -170,7 +172,7 @@ func (s *Server) startStream(ctx *fasthttp.RequestCtx, id string, body func(w *e
 		defer func() {
 			if what := recover(); what != nil {
 				s.logPanic(id, what)
-				w.send(openai.Internal(id))
+				api.sendError(w, openai.Internal(id), id)
 				w.flush()
 			}
 		}()

@@ -41,11 +41,25 @@ func badRequests() (all []hostile) {
 			add("/v1/chat/completions", text)
 			add("/v1/completions", text)
 			add("/tokenize", text)
+			add("/v1/responses", text)
+			add("/v1/messages", text)
+			add("/v1/messages/count_tokens", text)
 		}
 	}
 	for _, m := range []string{`{}`, `{"role":"user"}`, `{"role":"root","content":"x"}`, `{"role":"user","content":7}`, `{"role":"user","content":[{"type":"text"}]}`,
 		`{"role":"user","content":[{"type":"video","text":"x"}]}`, `{"role":"tool","content":"x","tool_call_id":7}`, `{"role":"user","content":"refuse me"}`} {
 		add("/v1/chat/completions", `{"model":"fake","messages":[`+m+`]}`)
+	}
+	for _, value := range []string{"7", "true", `"x"`, `[[[[]]]]`, `[{"type":"image","source":{"url":"file:///etc/passwd"}}]`, `[{"type":"tool_use","input":{}}]`, `[{"role":7}]`} {
+		for _, name := range []string{"input", "tools", "tool_choice", "text", "metadata", "include"} {
+			if name != "input" || value[0] != '"' {
+				add("/v1/responses", strings.Replace(responseWith(fmt.Sprintf(`,%q:%s`, name, value)), `"input":"hi",`, `"seed":1,`, map[bool]int{true: 1}[name == "input"]))
+			}
+		}
+		for _, name := range []string{"tools", "tool_choice", "thinking", "stop_sequences", "temperature"} {
+			add("/v1/messages", messageWith(fmt.Sprintf(`,%q:%s`, name, value)))
+		}
+		add("/v1/messages", `{"model":"fake","max_tokens":5,"messages":`+value+`}`)
 	}
 	both(`,"n":128,"max_tokens":255,"min_tokens":255`)
 	both(`,"min_tokens":9,"max_tokens":8`)
@@ -62,6 +76,8 @@ func outbound(url string) (all []hostile) {
 	add(`{"model":"fake","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":` + quoted + `}}]}]}`)
 	add(`{"model":"fake","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":` + quoted + `}}]}]}`)
 	add(`{"model":"fake","messages":[{"role":"user","content":[{"type":"file","file":{"file_data":` + quoted + `}}]}]}`)
+	all = append(all, hostile{"/v1/responses", `{"model":"fake","input":[{"role":"user","content":[{"type":"input_image","image_url":` + quoted + `}]}]}`},
+		hostile{"/v1/messages", `{"model":"fake","max_tokens":5,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","image_url":` + quoted + `}}]}]}`})
 	add(`{"model":` + quoted + `,"messages":[{"role":"user","content":"hi"}]}`)
 	add(chatWith(`,"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"$ref":` + quoted + `}}}`))
 	add(chatWith(`,"tools":[{"type":"function","function":{"name":"f","parameters":{"$schema":` + quoted + `,"$ref":` + quoted + `}}}]`))

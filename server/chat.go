@@ -12,27 +12,39 @@ func (s *Server) chatCompletions(ctx *fasthttp.RequestCtx, id string) *openai.Er
 	if err != nil {
 		return err
 	}
-	id = bodyID(ctx, id, &q.Options)
-	if err := s.checkModel(q.Model); err != nil {
-		return err
-	}
-	if err := s.noteIgnored(ctx, &q.Options); err != nil {
-		return err
-	}
-	ids, err := s.render(q.Messages, &q.Rendering, &q.Tooling)
+	c, err := s.newChat(ctx, id, "messages", q)
 	if err != nil {
 		return err
 	}
-	c, err := s.newCall(id, "messages", &q.Options, []prompt{{ids: ids}})
-	if err != nil {
-		return err
-	}
-	c.head, c.logprobs, c.top, c.defaultTokens = s.newHead("chatcmpl-"), q.Logprobs, q.TopLogprobs, s.ContextTokens
-	if err := c.useTools(&q.Tooling); err != nil {
-		return err
-	}
+	c.head, c.logprobs, c.top = s.newHead("chatcmpl-"), q.Logprobs, q.TopLogprobs
 	c.observe(ctx, "chat")
 	return s.answer(ctx, c, chatFormat{c})
+}
+
+// newChat prepares the call of a conversation, whichever API it came over; param holds it there.
+func (s *Server) newChat(ctx *fasthttp.RequestCtx, id, param string, q *openai.ChatRequest) (*call, *openai.Error) {
+	id = bodyID(ctx, id, &q.Options)
+	ids, err := s.renderChat(ctx, param, q)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.newCall(id, param, &q.Options, []prompt{{ids: ids}})
+	if err != nil {
+		return nil, err
+	}
+	c.defaultTokens = s.ContextTokens
+	return c, c.useTools(&q.Tooling)
+}
+
+// renderChat makes the tokens of a conversation that the server may answer.
+func (s *Server) renderChat(ctx *fasthttp.RequestCtx, param string, q *openai.ChatRequest) ([]int32, *openai.Error) {
+	if err := s.checkModel(q.Model); err != nil {
+		return nil, err
+	}
+	if err := s.noteIgnored(ctx, &q.Options); err != nil {
+		return nil, err
+	}
+	return s.render(param, q.Messages, &q.Rendering, &q.Tooling)
 }
 
 // chatFormat is the format of chat answers.
@@ -46,25 +58,27 @@ func (f chatFormat) chunk(choices ...openai.ChunkChoice) openai.ChatChunk {
 // serviceTier is the only one there is.
 const serviceTier = "default"
 
-func (f chatFormat) first(index int) any {
+func (f chatFormat) first(w *eventWriter, index int) {
 	chunk := f.chunk(openai.ChunkChoice{Index: index, Delta: openai.FirstDelta()})
 	if index == 0 && f.options.ReturnTokenIDs {
 		chunk.PromptTokenIDs = f.prompts[0].ids
 	}
-	return chunk
+	w.send(chunk)
 }
 
-func (f chatFormat) delta(u *update) any {
+func (f chatFormat) delta(w *eventWriter, u *update) {
 	delta := openai.Delta{ToolCalls: u.calls}
 	if u.text != "" || u.calls == nil {
 		delta.Content = &u.text
 	}
-	return f.chunk(openai.ChunkChoice{Index: u.index, Delta: delta, Logprobs: f.logprobsOf(u), TokenIDs: u.ids(f.options)})
+	w.send(f.chunk(openai.ChunkChoice{Index: u.index, Delta: delta, Logprobs: f.logprobsOf(u), TokenIDs: u.ids(f.options)}))
 }
 
-func (f chatFormat) last(u *update) any {
-	return f.chunk(openai.ChunkChoice{Index: u.index, FinishReason: &u.finish, Versions: f.versions(u.index)})
+func (f chatFormat) last(w *eventWriter, u *update) {
+	w.send(f.chunk(openai.ChunkChoice{Index: u.index, FinishReason: &u.finish, Versions: f.versions(u.index)}))
 }
+
+func (f chatFormat) end(w *eventWriter, err *openai.Error) { f.endChunks(w, err, f.usage) }
 
 func (f chatFormat) usage(usage openai.Usage) any {
 	chunk := f.chunk()

@@ -21,6 +21,7 @@ type choice struct {
 	over    bool                 // no Event changes it any more
 	spans   []openai.VersionSpan // versions of the weights that drew the tokens
 	finish  string               // why it ended; "" = it has not
+	stopped string               // the stop string that ended it
 	when    moments
 	tools   *toolcall.Parser // nil = all text is content
 	named   bool             // the tool was named by the client
@@ -33,6 +34,7 @@ type update struct {
 	tokens []token
 	finish string            // set in the last update
 	calls  []openai.ToolCall // what the text adds to calls of tools
+	parts  []*update         // that this one is the sum of, in their order
 }
 
 // token is one entry of the log-probabilities.
@@ -91,8 +93,8 @@ func (c *choice) show(text string) (out string, hit bool) {
 	if c.tokens < c.options.MinTokens {
 		return text, false
 	}
-	out, stop := c.stop.push(text)
-	return out, stop != ""
+	out, c.stopped = c.stop.push(text)
+	return out, c.stopped != ""
 }
 
 // end returns what was held back: the rest of a cut character and the beginning of a stop string that never came.

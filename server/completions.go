@@ -44,20 +44,21 @@ func (f completionFormat) answer(choices ...openai.CompletionChoice) openai.Comp
 		SystemFingerprint: f.head.fingerprint, Choices: choices, Usage: f.streamUsage()}
 }
 
-func (f completionFormat) first(index int) any {
-	if !f.options.ReturnTokenIDs {
-		return nil
+func (f completionFormat) first(w *eventWriter, index int) {
+	if f.options.ReturnTokenIDs {
+		w.send(f.answer(openai.CompletionChoice{Index: index, PromptTokenIDs: f.prompts[index/f.options.N].ids}))
 	}
-	return f.answer(openai.CompletionChoice{Index: index, PromptTokenIDs: f.prompts[index/f.options.N].ids})
 }
 
-func (f completionFormat) delta(u *update) any {
-	return f.answer(openai.CompletionChoice{Index: u.index, Text: u.text, Logprobs: f.logprobsOf(u), TokenIDs: u.ids(f.options)})
+func (f completionFormat) delta(w *eventWriter, u *update) {
+	w.send(f.answer(openai.CompletionChoice{Index: u.index, Text: u.text, Logprobs: f.logprobsOf(u), TokenIDs: u.ids(f.options)}))
 }
 
-func (f completionFormat) last(u *update) any {
-	return f.answer(openai.CompletionChoice{Index: u.index, FinishReason: &u.finish, Versions: f.versions(u.index)})
+func (f completionFormat) last(w *eventWriter, u *update) {
+	w.send(f.answer(openai.CompletionChoice{Index: u.index, FinishReason: &u.finish, Versions: f.versions(u.index)}))
 }
+
+func (f completionFormat) end(w *eventWriter, err *openai.Error) { f.endChunks(w, err, f.usage) }
 
 func (f completionFormat) usage(usage openai.Usage) any {
 	answer := f.answer()

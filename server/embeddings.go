@@ -41,10 +41,10 @@ type embeddingFormat struct {
 	request *openai.EmbeddingsRequest
 }
 
-func (embeddingFormat) first(int) any          { return nil }
-func (embeddingFormat) delta(*update) any      { return nil }
-func (embeddingFormat) last(*update) any       { return nil }
-func (embeddingFormat) usage(openai.Usage) any { return nil }
+func (embeddingFormat) first(*eventWriter, int)         {}
+func (embeddingFormat) delta(*eventWriter, *update)     {}
+func (embeddingFormat) last(*eventWriter, *update)      {}
+func (embeddingFormat) end(*eventWriter, *openai.Error) {}
 
 func (f embeddingFormat) whole(_ []*update, usage openai.Usage) any {
 	list := openai.EmbeddingList{Object: "list", Model: f.head.model, Usage: usage}

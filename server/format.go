@@ -9,19 +9,33 @@ import (
 	"astro/sampler"
 )
 
-// format is what differs between the answers of chats and of text completions.
+// format is what differs between the answers of the APIs. All but whole send events of a stream.
 type format interface {
-	first(index int) any                             // opens a choice of a stream; nil = nothing to say
-	delta(u *update) any                             // adds to it
-	last(u *update) any                              // ends it
-	usage(usage openai.Usage) any                    // ends a stream
+	first(w *eventWriter, index int)                 // opens a choice
+	delta(w *eventWriter, u *update)                 // adds to it
+	last(w *eventWriter, u *update)                  // ends it
+	wait(w *eventWriter)                             // there is nothing to say, and the connection must not look dead
+	end(w *eventWriter, err *openai.Error)           // ends the stream, whose choices have ended unless there is an error
 	whole(choices []*update, usage openai.Usage) any // the answer that is not streamed; choices in order of their index
+}
+
+// wait is that of the formats whose clients know comments alone.
+func (c *call) wait(w *eventWriter) { w.write(openai.KeepAlive) }
+
+// endChunks ends a stream of chunks: with an error, or with the usage if it was asked for. It always ends with [DONE].
+func (c *call) endChunks(w *eventWriter, err *openai.Error, usage func(openai.Usage) any) {
+	if err != nil {
+		w.send(err)
+	} else if c.options.IncludeUsage {
+		w.send(usage(c.usage()))
+	}
+	w.write(openai.Done)
 }
 
 // merge sums up the updates of one choice.
 func merge(updates []*update) *update {
 	var text strings.Builder
-	sum := &update{index: updates[0].index}
+	sum := &update{index: updates[0].index, parts: updates}
 	for _, u := range updates {
 		text.WriteString(u.text)
 		sum.tokens = append(sum.tokens, u.tokens...)

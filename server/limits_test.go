@@ -288,7 +288,7 @@ func TestSec_R11NothingLeaks(t *testing.T) {
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 	k, secret := newKey(t, auth.Key{Scopes: auth.Inference, Limits: auth.Limits{ConcurrentRequests: 1000, TokensPerMinute: auth.MaxPerMinute}})
 	h := start(t, setup{config: func(c *Config) { c.Access.Keys = []auth.Key{k} }})
-	rounds := 12
+	rounds := 8
 	if os.Getenv("ASTRO_SOAK") != "" {
 		rounds = 180
 	}

@@ -32,6 +32,10 @@ func (s *Server) listener(ln net.Listener) net.Listener {
 // keepAlive finds out within about 35 s that a client's machine is gone without a word.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 4}
 
+// writeBufferBytes is what the kernel holds of an answer whose client does not read it; by itself it would take megabytes. At a round
+// trip of 100 ms it still lets a megabyte through in a second.
+const writeBufferBytes = 128 << 10
+
 // Accept returns the next connection within the limits; others are closed.
 func (l *listener) Accept() (net.Conn, error) {
 	const pause = 20 * time.Millisecond // until a file may be free
@@ -50,7 +54,8 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		if tcp, ok := c.(*net.TCPConn); ok {
-			tcp.SetKeepAliveConfig(keepAlive) // without it the connection works, too
+			tcp.SetKeepAliveConfig(keepAlive) // without these two the connection works, too
+			tcp.SetWriteBuffer(writeBufferBytes)
 		}
 		if !counted {
 			return c, nil

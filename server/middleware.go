@@ -19,11 +19,11 @@ import (
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	id := requestID(string(ctx.Request.Header.Peek("x-request-id")))
 	err := s.guarded(ctx, id)
-	if err != nil {
-		s.writeError(ctx, err)
-	}
 	if len(ctx.Response.Header.Peek("x-request-id")) == 0 { // else the body named one
 		ctx.Response.Header.Set("x-request-id", id)
+	}
+	if err != nil {
+		s.writeError(ctx, err)
 	}
 	s.allowOrigin(ctx)
 	s.countHTTP(ctx)
@@ -86,11 +86,11 @@ func (s *Server) logPanic(id string, what any) {
 	s.log.Error("a request panicked; it was answered with 500 and nothing else is affected", "request", id, "panic", what, "stack", string(debug.Stack()))
 }
 
-// writeError answers with an error object.
+// writeError answers with an error object in the form of the path's API.
 func (s *Server) writeError(ctx *fasthttp.RequestCtx, err *openai.Error) {
 	ctx.SetStatusCode(err.Status)
 	ctx.SetContentType(openai.JSONType)
-	ctx.SetBody(openai.Encode(err))
+	ctx.SetBody(openai.Encode(dialectOf(requestPath(ctx)).errorBody(err, string(ctx.Response.Header.Peek("x-request-id")))))
 	switch err.Status {
 	case 401:
 		ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
@@ -124,6 +124,7 @@ func (s *Server) transportError(ctx *fasthttp.RequestCtx, cause error) {
 	case errors.As(cause, &network) && network.Timeout():
 		err = &openai.Error{Status: 408, Message: "The request took too long to arrive.", Type: openai.TypeInvalidRequest, Code: "request_timeout"}
 	}
+	ctx.Response.Header.Set("x-request-id", requestID(string(ctx.Request.Header.Peek("x-request-id"))))
 	s.writeError(ctx, err)
 	ctx.SetConnectionClose()
 	setWriteDeadline(ctx.Conn(), s.limits.WriteTimeout)

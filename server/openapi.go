@@ -52,14 +52,19 @@ var document = sync.OnceValue(func() []byte {
 	}
 	return openai.Encode(openai.Object{"openapi": "3.1.0", "info": openai.Object{"title": "astro", "version": "1",
 		"description": "Completions over the OpenAI API. Every error has the form of the Error schema."}, "paths": paths,
-		"components": openai.Object{"schemas": openai.Schemas(), "securitySchemes": openai.Object{"key": openai.Object{"type": "http", "scheme": "bearer"}}}})
+		"components": openai.Object{"schemas": openai.Schemas(), "securitySchemes": openai.Object{"key": openai.Object{"type": "http", "scheme": "bearer"},
+			"header": openai.Object{"type": "apiKey", "in": "header", "name": "x-api-key"}}}})
 })
 
 // operation is one method of a path.
 func (r *route) operation() openai.Object {
 	o := openai.Object{"summary": r.page.summary, "responses": r.responses()}
 	if !r.open {
-		o["security"] = []openai.Object{{"key": r.scope.Names()}}
+		ways := []openai.Object{{"key": r.scope.Names()}}
+		if r.dialect == ofAnthropic {
+			ways = append(ways, openai.Object{"header": r.scope.Names()})
+		}
+		o["security"] = ways
 	}
 	if strings.HasSuffix(r.path, "/") {
 		o["parameters"] = []openai.Object{{"name": "id", "in": "path", "required": true, "schema": openai.Object{"type": "string", "minLength": 1}}}
@@ -73,7 +78,7 @@ func (r *route) operation() openai.Object {
 func (r *route) responses() openai.Object {
 	all := openai.Object{}
 	for _, status := range r.statusesOf() {
-		answer := openai.Object{"description": fasthttp.StatusMessage(status), "content": jsonOf("Error")}
+		answer := openai.Object{"description": fasthttp.StatusMessage(status), "content": jsonOf(r.dialect.errorSchema())}
 		if status == 200 {
 			answer["content"] = r.content()
 		}
@@ -95,7 +100,7 @@ func (r *route) content() openai.Object {
 		content = jsonOf(r.page.answer)
 	}
 	if r.page.streams {
-		content[openai.EventType] = openai.Object{"schema": openai.EventSchema()}
+		content[openai.EventType] = openai.Object{"schema": openai.EventSchema(r.dialect != ofChats)}
 	}
 	return content
 }

@@ -43,9 +43,10 @@ func (s *Server) listedOrigin(origin string) string {
 	return ""
 }
 
-// What a page of another origin may send and see; the x-stainless ones are of OpenAI's clients.
+// What a page of another origin may send and see; the x-stainless ones are of OpenAI's and Anthropic's clients.
 const (
-	corsRequestHeaders = "authorization, content-type, idempotency-key, openai-organization, openai-project, traceparent, tracestate, " +
+	corsRequestHeaders = "anthropic-beta, anthropic-dangerous-direct-browser-access, anthropic-version, authorization, content-type, idempotency-key, " +
+		"openai-organization, openai-project, traceparent, tracestate, x-api-key, " +
 		"x-request-id, x-stainless-arch, x-stainless-helper-method, x-stainless-lang, x-stainless-os, x-stainless-package-version, " +
 		"x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout"
 	corsAnswerHeaders = "retry-after, traceparent, x-ignored-params, x-request-id, x-should-retry"

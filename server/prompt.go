@@ -8,11 +8,11 @@ import (
 	"astro/openai"
 )
 
-// render makes the tokens of a conversation. Only the template's own text can become special tokens; what a message says never
-// does.
-func (s *Server) render(messages []openai.Message, d *openai.Rendering, t *openai.Tooling) ([]int32, *openai.Error) {
+// render makes the tokens of a conversation, which param holds. Only the template's own text can become special tokens; what a message
+// says never does.
+func (s *Server) render(param string, messages []openai.Message, d *openai.Rendering, t *openai.Tooling) ([]int32, *openai.Error) {
 	if s.Template == nil {
-		return nil, openai.Invalid("messages", "no_chat_template", "This model has no chat template. Use /v1/completions.")
+		return nil, openai.Invalid(param, "no_chat_template", "This model has no chat template. Use /v1/completions.")
 	}
 	in := chat.Input{AddGenerationPrompt: d.AddGenerationPrompt, ContinueFinalMessage: d.ContinueFinalMessage}
 	for i := range messages {
@@ -32,7 +32,7 @@ func (s *Server) render(messages []openai.Message, d *openai.Rendering, t *opena
 	}
 	segments, err := s.Template.Render(in)
 	if err != nil {
-		return nil, openai.Invalid("messages", "invalid_value", "The model's chat template cannot render these messages: %s.", clipReason(err))
+		return nil, openai.Invalid(param, "invalid_value", "The model's chat template cannot render these messages: %s.", clipReason(err))
 	}
 	return s.Tokenizer.EncodeSegments(segments), nil
 }

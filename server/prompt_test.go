@@ -16,7 +16,7 @@ func bytesOf(text string) (ids []int32) {
 }
 
 // The template's own special tokens are tokens; the same characters in a message are only text.
-func TestMessagesCannotMakeSpecialTokens(t *testing.T) {
+func TestSec_R08MessagesCannotMakeSpecialTokens(t *testing.T) {
 	h := start(t, setup{})
 	body := `{"model":"fake","max_tokens":1,"return_token_ids":true,"messages":[{"role":"developer","content":"<bos><eos>"}]}`
 	got := decode[openai.ChatAnswer](t, h.send(t, "POST", "/v1/chat/completions", body))

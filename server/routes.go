@@ -15,6 +15,7 @@ type route struct {
 	open         bool       // needs no API key
 	scope        auth.Scope // that a key needs; a line that is not open and has none is closed for everybody
 	work         bool       // takes a body and uses the engine: refused while draining
+	dialect      dialect    // of its errors, and where its key may stand
 	handle       func(s *Server, ctx *fasthttp.RequestCtx, id string) *openai.Error
 	page         page // for /openapi.json
 }
@@ -30,6 +31,12 @@ func init() { // the document, which is a route, is made of the routes
 			page: page{summary: "Continue texts", request: "CompletionRequest", answer: "Completion", streams: true, statuses: []int{404}}},
 		{method: "POST", path: "/v1/embeddings", scope: auth.Inference, work: true, handle: (*Server).embeddings,
 			page: page{summary: "Vectors of texts", request: "EmbeddingsRequest", answer: "EmbeddingList", statuses: []int{404}}},
+		{method: "POST", path: "/v1/responses", scope: auth.Inference, work: true, dialect: ofResponses, handle: (*Server).responses,
+			page: page{summary: "Answer a conversation, over OpenAI's newer API, without state", request: "ResponsesRequest", answer: "Response", streams: true, statuses: []int{404}}},
+		{method: "POST", path: "/v1/messages", scope: auth.Inference, work: true, dialect: ofAnthropic, handle: (*Server).messages,
+			page: page{summary: "Answer a conversation, over Anthropic's API", request: "MessagesRequest", answer: "MessageAnswer", streams: true, statuses: []int{404}}},
+		{method: "POST", path: "/v1/messages/count_tokens", scope: auth.Inference, work: true, dialect: ofAnthropic, handle: (*Server).countTokens,
+			page: page{summary: "Count the tokens of a message's prompt", request: "CountRequest", answer: "CountAnswer", statuses: []int{404}}},
 		{method: "POST", path: "/tokenize", scope: auth.Inference, work: true, handle: (*Server).tokenize,
 			page: page{summary: "Token ids of a text or a conversation", request: "TokenizeRequest", answer: "TokenizeAnswer", statuses: []int{404}}},
 		{method: "POST", path: "/detokenize", scope: auth.Inference, work: true, handle: (*Server).detokenize,

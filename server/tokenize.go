@@ -37,7 +37,7 @@ func (s *Server) tokenize(ctx *fasthttp.RequestCtx, _ string) *openai.Error {
 func (s *Server) tokensOf(q *openai.TokenizeRequest) ([]int32, *openai.Error) {
 	switch {
 	case q.Text == nil:
-		return s.render(q.Messages, &q.Rendering, &q.Tooling)
+		return s.render("messages", q.Messages, &q.Rendering, &q.Tooling)
 	case q.AddSpecial:
 		return s.Tokenizer.Encode(*q.Text), nil
 	}

@@ -137,7 +137,7 @@ func TestDeploySecrets(t *testing.T) {
 			t.Fatalf("%v: %s", err, text)
 		}
 		client, metrics := read("client_key"), read("metrics_key")
-		if len(client) != 48 || len(metrics) != 48 || client == metrics || read("astro.env") != "ASTRO_API_KEY="+client+","+metrics+"\n" {
+		if len(client) != 48 || len(metrics) != 48 || client == metrics || read("astro.env") != "ASTRO_API_KEY="+client+"\nASTRO_ADMIN_KEY="+metrics+"\n" {
 			t.Errorf("got the keys %q, %q in %q", client, metrics, read("astro.env"))
 		}
 		if before != "" && client != before {

@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"astro/training/recipe/pipeline"
 )
@@ -25,20 +28,76 @@ func recipeCountdown(t *testing.T, args ...string) (string, error) {
 func TestRecipeCountdownRefuses(t *testing.T) {
 	work := []string{"--work", t.TempDir(), "--out", filepath.Join(t.TempDir(), "model")}
 	for want, args := range map[string][]string{
-		"want tiny, small or large":          {"--size", "huge"},
-		"want one of base, search":           {"--stage", "rl"},
-		"needs base and search and astro-rl": {"--stage", "spoc"},
-		"it needs base and astro-rl":         {"--stage", "step-kto"},
-		"it needs base":                      {"--stage", "search"},
-		"it needs base and direct-sft":       {"--stage", "eval"},
-		"want 1 to 32":                       {"--seeds", "0"},
-		"--size tiny is the whole method":    {"--quick"},
-		"want a number above 0":              {"--steps", "-1"},
-		"10000000 problems: want 1 to 1048":  {"--search-problems", "10000000"},
+		"want tiny, small or large":                      {"--size", "huge"},
+		"want one of base, search":                       {"--stage", "rl"},
+		"needs base and search and astro-rl":             {"--stage", "spoc"},
+		"it needs base and astro-rl":                     {"--stage", "step-kto"},
+		"it needs base":                                  {"--stage", "search"},
+		"it needs base and direct-sft":                   {"--stage", "eval"},
+		"want 1 to 32":                                   {"--seeds", "0"},
+		"--size tiny is the whole method":                {"--quick"},
+		"want a number above 0":                          {"--steps", "-1"},
+		"10000000 problems: want 1 to 1048":              {"--search-problems", "10000000"},
+		"unknown arm":                                    {"--arm", "both"},
+		"want one of base, search, linearize, astro-sft": {"--arm", "astro", "--stage", "direct-rl"},
+		"has room for 496":                               {"--max-tokens", "600"},
+		"numbers of wrong terminals":                     {"--k", "0,99"},
+		"share of local returns":                         {"--local", "2"},
+		"epochs must be 1 to 100":                        {"--sft-epochs", "101"},
+		"the --work of another run":                      {"--from", filepath.Join(t.TempDir(), "none")},
 	} {
 		if out, err := recipeCountdown(t, append(args, work...)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: got %v; want %q\n%s", args, err, want, out)
 		}
+	}
+}
+
+// Each flag of an ablation changes its factor and no other, names the run's folder and stands in the command of the model card; its model
+// does not replace the one that is served.
+func TestRecipeFactors(t *testing.T) {
+	parse := func(args ...string) (recipeFlags, string) {
+		f := recipeFlags{size: pipeline.Small}
+		c := &cobra.Command{Use: "countdown"}
+		f.addFlags(c)
+		if err := c.ParseFlags(args); err != nil {
+			t.Fatal(err)
+		}
+		f.given, f.factors = c.Flags().Changed, givenOf(c, recipeFactors)
+		return f, commandOf(c)
+	}
+	for flag, change := range map[string]func(*pipeline.Config){
+		"k=0,1":          func(c *pipeline.Config) { c.Traces.K = []int{0, 1} },
+		"local=0":        func(c *pipeline.Config) { c.Traces.Local = 0 },
+		"sft-epochs=1":   func(c *pipeline.Config) { c.Traces.Epochs = 1 },
+		"max-tokens=100": func(c *pipeline.Config) { c.AstroRL.MaxTokens, c.SPOC.MaxTokens, c.Eval.AstroTokens = 100, 100, 100 },
+		"arm=astro":      func(c *pipeline.Config) { c.Arm = pipeline.ArmAstro },
+		"mask=true":      func(c *pipeline.Config) { *c = c.WithMask() },
+	} {
+		plain, _ := parse()
+		want, err := plain.config()
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&want)
+		f, command := parse("--" + flag)
+		got, err := f.config()
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("--%s: %v; got %+v; want %+v", flag, err, got, want)
+		}
+		if err := f.choosePlaces(); err != nil || filepath.Base(f.work) != "countdown-small-"+flag || f.out != filepath.Join(f.work, "model") {
+			t.Errorf("--%s works in %s and writes %s (%v)", flag, f.work, f.out, err)
+		}
+		if command != "countdown --"+flag {
+			t.Errorf("--%s: the command is %q", flag, command)
+		}
+	}
+	if f, _ := parse("--mask", "--k", "0,1,2,1"); true {
+		if c, err := f.config(); err != nil || !c.Traces.MaskFailed || len(c.Traces.K) != 4 || c.Traces.K[3] != 1 {
+			t.Errorf("with --mask and --k: %+v (%v)", c.Traces, err)
+		}
+	}
+	if f, _ := parse(); f.choosePlaces() != nil || f.out != recipeModel {
+		t.Errorf("without flags the model goes to %s", f.out)
 	}
 }
 

@@ -26,7 +26,6 @@ type accessFlags struct {
 }
 
 func (a *accessFlags) add(c *cobra.Command) {
-	a.limits = server.DefaultLimits()
 	f := c.Flags()
 	f.StringVar(&a.keyFile, "keys", "", "key file, as `astro keys create` makes it; read again on SIGHUP")
 	f.StringVar(&a.certFile, "tls-cert", "", "certificate chain in PEM: serve HTTPS; read again on SIGHUP")
@@ -118,8 +117,8 @@ func (a *accessFlags) reload(s *server.Server, log *slog.Logger) {
 // report says how reading a file again went.
 func report(log *slog.Logger, what string, err error, details ...any) {
 	if err != nil {
-		log.Error("the "+what+" could not be read again: the old ones stay in use", "error", err)
+		log.Error(what+" could not be read again: what was there stays in use", "error", err)
 		return
 	}
-	log.Info("the "+what+" were read again", details...)
+	log.Info(what+" read again", details...)
 }

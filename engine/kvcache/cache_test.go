@@ -125,9 +125,9 @@ func randomText(rng *rand.Rand) []int32 {
 	return text
 }
 
-// TestPrefixIsSharedWithinOneSpaceOnly: the same tokens match for the same Version and salt, never across them, and
+// TestSec_R20PrefixIsSharedWithinOneSpaceOnly: the same tokens match for the same Version and salt, never across them, and
 // never all of a prompt whose last token must be computed.
-func TestPrefixIsSharedWithinOneSpaceOnly(t *testing.T) {
+func TestSec_R20PrefixIsSharedWithinOneSpaceOnly(t *testing.T) {
 	p := newPair(t, Config{Pages: 8, PageTokens: 2, Prefixes: true})
 	text := []int32{5, 6, 7, 8}
 	matched := func(space Space) int {
@@ -193,8 +193,8 @@ func TestTailIsEvictedBeforeHead(t *testing.T) {
 	}
 }
 
-// TestMisuseIsABug: what must never happen panics and says so.
-func TestMisuseIsABug(t *testing.T) {
+// TestSec_R30MisuseIsABug: what must never happen panics and says so.
+func TestSec_R30MisuseIsABug(t *testing.T) {
 	c := New(Config{Pages: 1, PageTokens: 1}, 1)
 	table, _ := c.Open(c.Chain(Space{Version: 1}), nil, 0)
 	wantPanic(t, "too many pages", func() { c.Reserve(table, 0, 2) })

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestCheck holds in both builds: with the tag a broken state panics and says why, without it nothing is even called.
-func TestCheck(t *testing.T) {
+// TestSec_R30Check holds in both builds: with the tag a broken state panics and says why, without it nothing is even called.
+func TestSec_R30Check(t *testing.T) {
 	calls := 0
 	broken := func() error { calls++; return errors.New("free + cached + held = 7 pages; want 8") }
 	message := caught(func() { Check(broken) })

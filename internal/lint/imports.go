@@ -69,7 +69,7 @@ func standard(p string) bool {
 
 // core are the files, by the beginning of their path, that decide and never act: the same calls give the same answers. Tests
 // are free.
-var core = []string{"engine/kvcache/", "engine/scheduler", "engine/sequence", "sampler/grammar/", "training/reward/", "training/linearize/"}
+var core = []string{"engine/kvcache/", "engine/scheduler", "engine/sequence", "server/auth/ledger", "sampler/grammar/", "training/reward/", "training/linearize/"}
 
 // acts are the imports that would let them: clocks, logs, goroutines' tools, files, sockets, shared randomness.
 var acts = []string{"time", "log", "log/slog", "sync", "sync/atomic", "os", "net", "net/http", "math/rand", "math/rand/v2", module + "internal/device", module + "internal/telemetry"}

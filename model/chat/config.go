@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"astro/internal/smallfile"
+	"astro/internal/strictjson"
 )
 
 // ErrNoTemplate says that a model's folder has no chat template: the model completes text and knows no conversations.
@@ -17,11 +18,11 @@ var ErrNoTemplate = errors.New("no chat template in tokenizer_config.json, and n
 // Load reads the chat template of a Hugging Face folder: chat_template.jinja if it is there, else the entry of
 // tokenizer_config.json, where a list of named templates stands for its "default". The error is ErrNoTemplate if there is none.
 func Load(dir string) (*Template, error) {
-	config, err := readLimited(filepath.Join(dir, "tokenizer_config.json"), maxConfigBytes)
+	config, err := smallfile.Read(filepath.Join(dir, "tokenizer_config.json"), maxConfigBytes)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("load chat template: %w", err)
 	}
-	source, err := readLimited(filepath.Join(dir, "chat_template.jinja"), maxTemplateBytes)
+	source, err := smallfile.Read(filepath.Join(dir, "chat_template.jinja"), maxTemplateBytes)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("load chat template: %w", err)
 	}
@@ -36,7 +37,11 @@ func Load(dir string) (*Template, error) {
 func ParseConfig(config []byte, source string) (*Template, error) {
 	var c map[string]json.RawMessage
 	if len(config) > 0 {
-		if err := json.Unmarshal(config, &c); err != nil {
+		err := strictjson.Check(config)
+		if err == nil {
+			err = json.Unmarshal(config, &c)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("parse tokenizer_config.json: %w", err)
 		}
 	}
@@ -93,17 +98,4 @@ func specialTokens(config map[string]json.RawMessage) map[string]string {
 		}
 	}
 	return special
-}
-
-func readLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s has more than %d bytes", path, limit)
-	}
-	return data, err
 }

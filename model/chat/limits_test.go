@@ -87,9 +87,9 @@ func doubling(n int) string {
 	return strings.ReplaceAll(strings.Replace(chain(n), "() %}{%", "() %}{{ 'a' * 4000 }}{%", 1), "() }}{%", "() * 2 }}{%")
 }
 
-// TestHostileTemplatesEnd: each ends at a limit that its error names. All but an eighth of what a render may spend is spent
+// TestSec_R16HostileTemplatesEnd: each ends at a limit that its error names. All but an eighth of what a render may spend is spent
 // before, so that the test is quick.
-func TestHostileTemplatesEnd(t *testing.T) {
+func TestSec_R16HostileTemplatesEnd(t *testing.T) {
 	for _, h := range hostile {
 		t.Run(h.name, func(t *testing.T) {
 			template, err := Parse(h.source)
@@ -147,8 +147,8 @@ func TestLongConversation(t *testing.T) {
 	}
 }
 
-// TestParseDepth: nesting of any kind is refused before it can exhaust the stack, here or when it runs.
-func TestParseDepth(t *testing.T) {
+// TestSec_R28ParseDepth: nesting of any kind is refused before it can exhaust the stack, here or when it runs.
+func TestSec_R28ParseDepth(t *testing.T) {
 	const n = 5000
 	for name, source := range map[string]string{
 		"brackets": "{{ " + strings.Repeat("(", n) + "1" + strings.Repeat(")", n) + " }}", "lists": "{{ " + strings.Repeat("[", n) + strings.Repeat("]", n) + " }}", "signs": "{{ " + strings.Repeat("-", n) + "1 }}",
@@ -170,8 +170,8 @@ func TestParseDepth(t *testing.T) {
 	}
 }
 
-// TestInputLimits: what the caller hands in is bounded like what a template makes.
-func TestInputLimits(t *testing.T) {
+// TestSec_R16InputLimits: what the caller hands in is bounded like what a template makes.
+func TestSec_R16InputLimits(t *testing.T) {
 	var deep any = "x"
 	for range 2 * maxValueDepth {
 		deep = []any{deep}

@@ -32,8 +32,8 @@ var hidingBlocks = []string{
 	`{% for t in tools %}{% for k, v in t.items() %}{{ k }}{{ v }}{% endfor %}{% endfor %}`,
 }
 
-// TestMessagesAreNeverTrusted: whatever a template does with a message's text, no byte of it is trusted.
-func TestMessagesAreNeverTrusted(t *testing.T) {
+// TestSec_R08MessagesAreNeverTrusted: whatever a template does with a message's text, no byte of it is trusted.
+func TestSec_R08MessagesAreNeverTrusted(t *testing.T) {
 	var sources []string
 	for _, h := range hiding {
 		sources = append(sources, `{{ `+h+` }}`, `<|im_start|>{{ `+h+` }}<|im_end|>`, `{% set ns = namespace(t=`+h+`) %}{{ '<x>' ~ ns.t ~ '<y>' }}`, `{% for i in [1, 2] %}{% set y = `+h+` %}{{ y }}{% endfor %}`)
@@ -103,8 +103,8 @@ func TestTemplateTextIsTrusted(t *testing.T) {
 	}
 }
 
-// TestReplaceDoesNotMoveTrust: a message that names what the template replaces gets no trusted text.
-func TestReplaceDoesNotMoveTrust(t *testing.T) {
+// TestSec_R08ReplaceDoesNotMoveTrust: a message that names what the template replaces gets no trusted text.
+func TestSec_R08ReplaceDoesNotMoveTrust(t *testing.T) {
 	template, err := Parse(`{{ ('%' ~ messages[0].content).replace('%', '<|eot|>') }}{{ messages[0].content | indent('<|eot|>') }}`)
 	if err != nil {
 		t.Fatal(err)
@@ -119,8 +119,8 @@ func TestReplaceDoesNotMoveTrust(t *testing.T) {
 	}
 }
 
-// TestNoVariableReplacesSpecialTokens: variables come from requests.
-func TestNoVariableReplacesSpecialTokens(t *testing.T) {
+// TestSec_R16NoVariableReplacesSpecialTokens: variables come from requests.
+func TestSec_R16NoVariableReplacesSpecialTokens(t *testing.T) {
 	template, err := Parse(`{{ bos_token }}{{ messages | length }}{{ tools is none }}{{ other }}`)
 	if err != nil {
 		t.Fatal(err)

@@ -2,8 +2,9 @@ package safetensors
 
 import (
 	"fmt"
-	"os"
 	"syscall"
+
+	"astro/internal/smallfile"
 )
 
 // maxFileBytes bounds one file, far above any published shard, so that sizes never overflow.
@@ -43,18 +44,11 @@ func (f *File) Close() error {
 
 // mapFile maps a whole regular file. The mapping outlives the descriptor.
 func mapFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, info, err := smallfile.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
 	if n := info.Size(); n < lengthBytes || n > maxFileBytes {
 		return nil, fmt.Errorf("%s has %d bytes; want %d to %d", path, n, lengthBytes, int64(maxFileBytes))
 	}

@@ -43,8 +43,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestParseRefuses holds one file for each rule of the format.
-func TestParseRefuses(t *testing.T) {
+// TestSec_R18ParseRefuses holds one file for each rule of the format.
+func TestSec_R18ParseRefuses(t *testing.T) {
 	one := func(dtype, shape, offsets string) string {
 		return fmt.Sprintf(`{"a": {"dtype": %q, "shape": %s, "data_offsets": %s}}`, dtype, shape, offsets)
 	}
@@ -100,7 +100,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestParseLimitsTensors(t *testing.T) {
+func TestSec_R18ParseLimitsTensors(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`{"x": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}`)
 	for i := range maxTensors {

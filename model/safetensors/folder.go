@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"astro/internal/smallfile"
+	"astro/internal/strictjson"
 )
 
 // The names that Hugging Face gives a checkpoint's files.
@@ -115,9 +117,12 @@ func openShards(dir string, shardOf map[string]string) (*Folder, error) {
 
 // readIndex gives the shard of every tensor.
 func readIndex(path string) (map[string]string, error) {
-	data, err := readSmall(path, maxIndexBytes)
+	data, err := smallfile.Read(path, maxIndexBytes)
 	if err != nil {
 		return nil, err
+	}
+	if err := strictjson.Check(data); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
@@ -152,20 +157,6 @@ func shardNames(shardOf map[string]string) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// readSmall reads a whole file of at most limit bytes.
-func readSmall(path string, limitBytes int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limitBytes+1))
-	if err == nil && int64(len(data)) > limitBytes {
-		err = fmt.Errorf("%s has more than %d bytes", path, limitBytes)
-	}
-	return data, err
 }
 
 // noCheckpoint says what was looked for, and names a checkpoint in another format when there is one.

@@ -65,8 +65,8 @@ func TestOpenFolderLikesTheCache(t *testing.T) {
 	c.Close()
 }
 
-// TestIndexStaysInTheFolder: a name that would reach outside is refused before anything is opened.
-func TestIndexStaysInTheFolder(t *testing.T) {
+// TestSec_R18IndexStaysInTheFolder: a name that would reach outside is refused before anything is opened.
+func TestSec_R18IndexStaysInTheFolder(t *testing.T) {
 	outside := t.TempDir()
 	shard(t, outside, "secret.safetensors", map[string]byte{"a": 1})
 	dir := filepath.Join(outside, "model")
@@ -82,7 +82,7 @@ func TestIndexStaysInTheFolder(t *testing.T) {
 	}
 }
 
-func TestOpenFolderRefuses(t *testing.T) {
+func TestSec_R18OpenFolderRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		make func(dir string)

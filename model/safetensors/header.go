@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"astro/internal/strictjson"
 )
 
 // Limits of a header. The largest published Llamas have about 1,200 tensors and 150 KB of header.
@@ -78,7 +80,6 @@ func decodeHeader(header []byte) (entries []entry, metadata map[string]string, e
 		return nil, nil, errors.New("the header is not UTF-8")
 	}
 	d := json.NewDecoder(bytes.NewReader(header))
-	d.DisallowUnknownFields()
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, nil, errors.New("the header is not a JSON object; is this a safetensors file?")
 	}
@@ -129,7 +130,15 @@ func decodeEntry(d *json.Decoder, name string) (entry, error) {
 		Shape   []int   `json:"shape"`
 		Offsets []int64 `json:"data_offsets"`
 	}
-	if err := d.Decode(&raw); err != nil {
+	var text json.RawMessage
+	err := d.Decode(&text)
+	if err == nil {
+		err = exactEntry(text)
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &raw)
+	}
+	if err != nil {
 		return entry{}, err
 	}
 	if raw.Shape == nil {
@@ -150,6 +159,24 @@ func decodeEntry(d *json.Decoder, name string) (entry, error) {
 		return entry{}, fmt.Errorf("data_offsets %v is %d bytes; %s %v takes %d", e.Offsets, got, e.DType, e.Shape, want)
 	}
 	return e, nil
+}
+
+// exactEntry refuses names that encoding/json would take for ours in another case, or that are there twice: another reader could
+// see another tensor.
+func exactEntry(text json.RawMessage) error {
+	if err := strictjson.Check(text); err != nil {
+		return err
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return err
+	}
+	for name := range fields {
+		if name != "dtype" && name != "shape" && name != "data_offsets" {
+			return fmt.Errorf("unknown field %q", clip(name))
+		}
+	}
+	return nil
 }
 
 // decodeEnd reads the closing brace; only white space (padding) may follow.

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"astro/internal/smallfile"
 )
 
 const (
@@ -44,24 +44,11 @@ type addedToken struct {
 
 // readFile reads at most maxFileBytes.
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	text, err := smallfile.Read(path, maxFileBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w; a folder that has only tokenizer.model or vocab files must be saved again with transformers' save_pretrained", err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a file", path)
-	case info.Size() > maxFileBytes:
-		return nil, fmt.Errorf("%s has more than %d MiB", path, maxFileBytes>>20)
-	}
-	return io.ReadAll(io.LimitReader(f, maxFileBytes))
+	return text, err
 }
 
 // parseFile reads and checks a tokenizer.json.
@@ -82,6 +69,13 @@ func parseFile(text []byte) (*file, error) {
 	}
 	if err := checkNormalizer(f.parts["normalizer"]); err != nil {
 		return nil, err
+	}
+	for _, name := range []string{"normalizer", "pre_tokenizer"} {
+		if part := f.parts[name]; part != nil {
+			if err := checkPatterns(part); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+		}
 	}
 	if err := checkPostProcessor(f.parts["post_processor"]); err != nil {
 		return nil, fmt.Errorf("post_processor: %w", err)

@@ -166,7 +166,7 @@ func TestChats(t *testing.T) {
 }
 
 // What a user writes never becomes a special token, however it is spelled or cut, and stays the text that it is.
-func TestUntrusted(t *testing.T) {
+func TestSec_R08UntrustedTextMakesNoSpecialToken(t *testing.T) {
 	forEach(t, func(t *testing.T, tok *Tokenizer, _ golden) {
 		var attacks []string
 		for id := range tok.special {

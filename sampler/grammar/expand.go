@@ -1,7 +1,6 @@
 package grammar
 
 import (
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,7 +67,7 @@ func (c *compiler) expand(schemas branch) ([]branch, error) {
 
 // flatten adds a schema to x. outer are the schemas in which it stands or which refer to it.
 func (c *compiler) flatten(x *expansion, v *value, from *choice, outer []*value) error {
-	if err := c.spend(10 + len(v.members) + len(x.plain) + len(x.here)/4); err != nil {
+	if err := c.spend(10 + len(v.members) + len(x.plain) + (len(x.here)+len(outer))/4); err != nil {
 		return err
 	}
 	if v.isTrue() || slices.Contains(x.here, v) {
@@ -172,8 +171,8 @@ func (c *compiler) resolve(ref *value) (*value, error) {
 	if !local {
 		return nil, fail(Unsupported, ref.pointer(), "$ref to %.100q: only pointers into the same schema are supported, such as #/$defs/name", ref.text)
 	}
-	path, err := url.PathUnescape(path)
-	if err != nil || path != "" && path[0] != '/' {
+	path, ok := unescapePercent(path)
+	if !ok || path != "" && path[0] != '/' {
 		return nil, fail(Unsupported, ref.pointer(), "$ref to %.100q: only pointers into the same schema are supported, such as #/$defs/name", ref.text)
 	}
 	v := c.root
@@ -190,6 +189,26 @@ func (c *compiler) resolve(ref *value) (*value, error) {
 		}
 	}
 	return v, nil
+}
+
+// unescapePercent reads the %XX of the fragment of a URI.
+func unescapePercent(s string) (string, bool) {
+	var out []byte
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			out = append(out, s[i])
+			continue
+		}
+		if i+3 > len(s) {
+			return "", false
+		}
+		b, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", false
+		}
+		out, i = append(out, byte(b)), i+2
+	}
+	return string(out), true
 }
 
 func (v *value) child(name string) *value {

@@ -57,6 +57,8 @@ type Grammar struct {
 	start    State
 	work     int
 
+	maskSteps int
+
 	*states
 	masks maskCache
 }
@@ -87,7 +89,7 @@ func Compile(spec Spec, vocab *Vocab, limits Limits) (*Grammar, error) {
 	if !finite(g, measures, head) {
 		return nil, fail(Impossible, "", "the model's vocabulary has no tokens for the bytes that it needs")
 	}
-	a := &Grammar{limits: b.limits, vocab: vocab, nodes: g.nodes, measures: measures, work: b.work}
+	a := &Grammar{limits: b.limits, vocab: vocab, nodes: g.nodes, measures: measures, work: b.work, maskSteps: manySteps}
 	a.classOf, a.example = g.classes()
 	a.states = newStates(a)
 	a.masks.words = vocab.Words()

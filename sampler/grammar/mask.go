@@ -82,7 +82,7 @@ func (s *spot) paths() int {
 // manyPaths is where following paths begins to cost: it is charged to MaskWorkUnits.
 const manyPaths = 16
 
-// manySteps is how many new ways from entry to entry a mask computes and keeps.
+// manySteps is how many new ways from entry to entry a mask computes and keeps; Grammar.maskSteps is that but in tests.
 const manySteps = 4000
 
 // walk goes through the tree of the vocabulary side by side with the automaton. Past MaskWorkUnits it leaves off: then tokens of one
@@ -93,8 +93,9 @@ func (g *Grammar) walk(root *entry) []uint64 {
 	at := make([]spot, v.longest+1)
 	at[0].entry = root
 	loops := g.loops(root)
-	left, steps := g.limits.MaskWorkUnits, manySteps
+	left, steps := g.limits.MaskWorkUnits, g.maskSteps
 	for i := int32(0); int(i) < len(v.nodes); {
+		g.trim()
 		n := &v.nodes[i]
 		from := &at[n.depth-1]
 		if n.groups&^loops.groups == 0 && from.entry != nil && loops.hold(g, from.entry, n) {

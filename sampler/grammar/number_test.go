@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -17,7 +18,7 @@ func TestIntervals(t *testing.T) {
 	number := func() string {
 		return []string{fmt.Sprint(r.IntN(200) - 100), fmt.Sprintf("%.1f", r.Float64()*40-20), fmt.Sprintf("%.2f", r.Float64()*4-2), "0"}[r.IntN(4)]
 	}
-	for range 150 {
+	for range 60 {
 		kind, lo, hi := []string{"integer", "number"}[r.IntN(2)], number(), number()
 		low, high := []string{"minimum", "exclusiveMinimum"}[r.IntN(2)], []string{"maximum", "exclusiveMaximum"}[r.IntN(2)]
 		schema := fmt.Sprintf(`{"type":%q,%q:%s,%q:%s`, kind, low, lo, high, hi)
@@ -34,8 +35,10 @@ func TestIntervals(t *testing.T) {
 		}
 		schema += "}"
 		g, err := Compile(JSONSchema(schema), v, Limits{})
+		parsed, _ := parseJSON(schema)
+		slow := &validator{parsed}
 		for _, text := range numberTexts {
-			want := spelledNumber.MatchString(text) && valid(schema, text) == nil && !negativeZero(text) && len(text)-1-strings.IndexByte(text+".", '.') <= digits
+			want := spelledNumber.MatchString(text) && slow.check(parsed, json.Number(text)) == nil && !negativeZero(text) && len(text)-1-strings.IndexByte(text+".", '.') <= digits
 			if got := err == nil && matches(g, text); got != want {
 				t.Fatalf("%s: the grammar takes %s: %v; want %v (%v)", schema, text, got, want, err)
 			}

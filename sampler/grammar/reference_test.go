@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"astro/model/tokenizer"
@@ -17,7 +18,7 @@ func byteVocab(t testing.TB) *Vocab {
 		tokens = append(tokens, []byte{byte(b)})
 	}
 	tokens = append(tokens, nil, nil)
-	for _, s := range []string{`{"`, `":`, `": `, `", "`, `"}`, `"},`, `}}`, `]}`, `true`, ` false`, `null`, `00`, `12`, `\"`, `\u`, `\n`, "é", "é\xc3", "\xc3a", "\xa9b", "\xe2\x82", "\x82\xac", "\xe2\x82\xac!", "\xed\xa0", "😀x", "\xf0\x9f", "\x80\x80", "  ", "ab", "abc", `a"`, `"a`, `1.`, `-1`, `},{"`} {
+	for _, s := range []string{`{"`, `":`, `": `, `", "`, `"}`, `"},`, `}}`, `]}`, `true`, ` false`, `null`, `00`, `12`, `\"`, `\u`, `\n`, "é", "é\xc3", "\xc3a", "\xa9b", "\xe2\x82", "\x82\xac", "\xe2\x82\xac!", "\xed\xa0", "😀x", "\xf0\x9f", "\x80\x80", "  ", "ab", "abc", `a"`, `"a`, `1.`, `-1`, `},{"`, "aaaaaaaaaa", "abc abc abc abc", strings.Repeat(" ", 30), strings.Repeat("é", 15)} {
 		tokens = append(tokens, []byte(s))
 	}
 	v, err := NewVocab(append(tokens, []byte("ab"), []byte{}), []int32{256})

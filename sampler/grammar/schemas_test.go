@@ -152,7 +152,7 @@ func TestWritten(t *testing.T) {
 		bounded, ended, complete := 0, 0, 0
 		for i, e := range all {
 			g := compiled(t, JSONSchema(string(e.Schema)), v)
-			for seed := range 5 {
+			for seed := range 3 {
 				text := write(t, g, uint64(1000*i+seed), 512, nil)
 				if !e.Long {
 					bounded++

@@ -84,9 +84,10 @@ const (
 	entryBytes = 300
 )
 
-// grow counts memory, and forgets the entries when it is too much. Half of CacheBytes is for masks.
-func (s *states) grow(n int) {
-	if s.bytes += n; s.bytes > s.g.limits.CacheBytes/2 {
+// trim forgets the entries when they are too many; half of CacheBytes is for masks. It is called only where no State will be made of
+// paths from before: their frames would no longer be shared with those of equal stacks.
+func (s *states) trim() {
+	if s.bytes > s.g.limits.CacheBytes/2 {
 		s.forget()
 		s.g.masks.forget()
 	}
@@ -105,7 +106,8 @@ func (s *states) push(below *frame, node, count, depth int32) *frame {
 	return f
 }
 
-// alive says that from the node the end can be reached without going too deep.
+// alive says that from the node the end of its rule can be reached without going too deep. Of a call that includes what follows
+// its return, so that a stack of calls made at nodes that were alive can be finished too.
 func (g *Grammar) alive(node, depth int32) bool {
 	return depth+g.measures.depth[node] <= int32(g.limits.ValueDepth)
 }
@@ -128,10 +130,7 @@ func (g *Grammar) close(paths []path, p path) []path {
 			paths = g.close(paths, path{a, p.stack})
 		}
 	case kindCall:
-		deeper := depth + int32(g.nodes[n.body].deeper)
-		if g.alive(n.body, deeper) && g.alive(n.next, depth) {
-			paths = g.close(paths, path{n.body, g.push(p.stack, p.node, 0, deeper)})
-		}
+		paths = g.close(paths, path{n.body, g.push(p.stack, p.node, 0, depth+int32(g.nodes[n.body].deeper))})
 	case kindRepeat:
 		paths = g.again(paths, p, 0)
 	case kindEnd:
@@ -151,18 +150,13 @@ func (g *Grammar) close(paths []path, p path) []path {
 
 // again goes on at a repeat whose body has been read count times.
 func (g *Grammar) again(paths []path, p path, count int32) []path {
-	n, depth := &g.nodes[p.node], p.depth()
-	if !g.alive(n.next, depth) {
-		return paths
-	}
+	n := &g.nodes[p.node]
 	if n.max == unbounded || count < n.max {
 		known := count
 		if n.max == unbounded {
 			known = min(count, n.min)
 		}
-		if g.alive(n.body, depth) {
-			paths = g.close(paths, path{n.body, g.push(p.stack, p.node, known, depth)})
-		}
+		paths = g.close(paths, path{n.body, g.push(p.stack, p.node, known, p.depth())})
 	}
 	if count >= n.min {
 		paths = g.close(paths, path{n.next, p.stack})
@@ -210,7 +204,7 @@ func (s *states) intern(paths []path) *entry {
 	}
 	e := s.byPaths[string(s.key)]
 	if e == nil {
-		s.grow(entryBytes + 3*len(s.key) + 8*len(s.g.example))
+		s.bytes += entryBytes + 3*len(s.key) + 8*len(s.g.example)
 		e = &entry{paths: paths}
 		s.byPaths[string(s.key)] = e
 	}
@@ -230,6 +224,7 @@ func (g *Grammar) handle(e *entry) State {
 
 // lookup is the entry of a State.
 func (g *Grammar) lookup(s State) *entry {
+	g.trim()
 	e := g.byState[s]
 	if e == nil {
 		e = g.intern(g.decodePaths([]byte(s.paths)))

@@ -140,7 +140,7 @@ func (c *validator) keyword(s map[string]any, keyword string, arg, v any) error 
 		for _, name := range strings.Split(strings.TrimPrefix(arg.(string), "#"), "/")[1:] {
 			switch x := at.(type) {
 			case map[string]any:
-				at = x[strings.NewReplacer("~1", "/", "~0", "~").Replace(name)]
+				at = x[unescapeName(name)]
 			case []any:
 				var i int
 				fmt.Sscan(name, &i)
@@ -346,4 +346,9 @@ func (c *validator) checkObject(s map[string]any, keyword string, arg any, v map
 		}
 	}
 	return nil
+}
+
+func unescapeName(name string) string {
+	name, _ = url.PathUnescape(name)
+	return strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
 }

@@ -49,7 +49,8 @@ def check_tools():
 @later("/v1/messages/count_tokens")
 def check_count():
     count = client.messages.count_tokens(model=BYTES, system=REQUEST["system"], messages=REQUEST["messages"])
-    assert count.input_tokens == client.messages.create(**REQUEST).usage.input_tokens
+    usage = client.messages.create(**REQUEST).usage
+    assert count.input_tokens == usage.input_tokens + usage.cache_read_input_tokens, (count, usage)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import traceback
 DEMO_URL = os.environ.get("ASTRO_URL", "http://127.0.0.1:8080")  # serves the demo model: sums of numbers, 70 tokens
 BYTES_URL = os.environ.get("ASTRO_BYTES_URL", "")  # serves a random model over bytes: any text, tools, JSON
 API_KEY = os.environ.get("ASTRO_API_KEY", "any")
-DEMO, BYTES = os.environ.get("ASTRO_MODEL", "countdown-base"), "byte-model"
+DEMO, BYTES = os.environ.get("ASTRO_MODEL", "demo"), os.environ.get("ASTRO_BYTES_MODEL", "bytes")
 SUM = [{"role": "user", "content": "3 7 2 9 -> 27"}]
 TALK = [{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": "Grüße! What is 2 + 2?"}]
 

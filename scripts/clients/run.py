@@ -13,10 +13,11 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
-from servers import CACHE, HERE, KEY, ROOT, Server, byte_model, environment, python_environment, run_logged, say
+from servers import CACHE, HERE, ROOT, Server, byte_model, demo_model, environment, new_key, python_environment, run_logged, say
 
 CLIENT_SECONDS = 900  # for all checks of one client
 
@@ -27,7 +28,7 @@ SCRIPTS = {  # name: script; the first line of its requirements is the client's 
     "instructor": "instructor_client.py",
     "anthropic": "anthropic_python.py",
     "lm-eval": "lm_eval_client.py",
-    "guidellm": "guidellm_client.py",
+    "locust": "locust_client.py",
 }
 
 
@@ -97,12 +98,13 @@ def ai_sdk(env):
 
 
 def openai_go(env):
-    """openai-go is a dependency of our tests: its suite runs against the server on the fake engine."""
+    """openai-go is a dependency of our tests: the suite server/servertest, against the program."""
     version = re.search(r"openai/openai-go/v3 v(\S+)", (ROOT / "go.mod").read_text())[1]
     if not shutil.which("go"):
         return Outcome("openai-go", version, "not installable here")
-    command = "go test -count=1 -tags invariants -v -run TestOpenAIClient ./server/ | sed -nE 's/^ +--- (PASS|FAIL|SKIP): [^/]*\\/(\\S+) .*/\\1 \\2/p'"
-    outcome = call(["bash", "-c", command + " | sed -E 's/^PASS/ok/; s/^SKIP/skip/'"], "openai-go", env, cwd=ROOT)
+    tests = "go test -count=1 -tags invariants -v -run TestServeOfficialClients ./cmd/astro/ | tee /dev/stderr"
+    lines = r"sed -nE 's/^ +--- (PASS|FAIL|SKIP): [^/]*\/(\S+) .*/\1 \2/p' | grep -v python | sed -E 's/^PASS/ok/; s/^SKIP/skip/'"
+    outcome = call(["bash", "-o", "pipefail", "-c", f"{tests} | {lines}"], "openai-go", env, cwd=ROOT)
     outcome.version = version
     return outcome
 
@@ -122,12 +124,12 @@ def main():
     parser.add_argument("--backend", default="auto")
     parser.add_argument("client", nargs="*", help="some of " + " ".join(clients))
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped too
     if unknown := set(options.client) - set(clients):
         parser.error(f"no client is called {', '.join(sorted(unknown))}; there are {' '.join(clients)}")
-    model = byte_model()
-    with Server("demo", "--backend", options.backend) as demo, Server("bytes", str(model), "--backend", options.backend) as texts:
-        env = {**os.environ, "ASTRO_API_KEY": KEY, "ASTRO_URL": demo.url, "ASTRO_MODEL": "countdown-base",
-               "ASTRO_BYTES_URL": texts.url, "ASTRO_BYTES_FOLDER": str(model)}
+    model, (keys, key), backend = byte_model(), new_key(), ("--backend", options.backend)
+    with Server("demo", keys, str(demo_model()), *backend) as demo, Server("bytes", keys, str(model), *backend) as texts:
+        env = {**os.environ, "ASTRO_API_KEY": key, "ASTRO_URL": demo.url, "ASTRO_MODEL": "demo", "ASTRO_BYTES_URL": texts.url, "ASTRO_BYTES_MODEL": "bytes"}
         outcomes = [clients[name](env) for name in options.client or clients]
     print(table(outcomes))
     sys.exit(any(o.failed() for o in outcomes))

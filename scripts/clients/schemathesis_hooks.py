@@ -100,6 +100,8 @@ def settle_format(body):
         given = [k for k in ("json", "regex", "choice", "json_object") if structured.get(k) not in (None, False)]
         for k in given if isinstance(form, dict) else given[1:]:
             structured.pop(k)
+    if isinstance(form, dict) or isinstance(structured, dict):
+        body.pop("allowed_token_ids", None)
 
 
 def settle_tools(body):

@@ -10,30 +10,13 @@ The server has the demo model and a key file with one key for every scope. Exits
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 
-from servers import CACHE, HERE, ROOT, Server, binary, python_environment, say
+from servers import HERE, Server, demo_model, new_key, python_environment, say
 
 GRACE_SECONDS = 240  # for loading and for reporting, beyond the time of the phases
-
-
-def new_key():
-    """A key file with one key for all scopes, and that key."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    keys = CACHE / "schemathesis.keys.json"
-    keys.unlink(missing_ok=True)
-    command = [binary(), "keys", "create", "--keys", str(keys), "--scope", "inference,feedback,admin"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    words = [word for word in done.stdout.split() if word.startswith("sk-")]
-    if len(words) != 1:
-        sys.exit("astro: `astro keys create` printed no key that begins with sk-")
-    return keys, words[0]
-
-
-def vocabulary():
-    with open(ROOT / "models" / "countdown-base" / "config.json", encoding="utf-8") as f:
-        return json.load(f)["vocab_size"]
 
 
 def main():
@@ -42,16 +25,18 @@ def main():
     parser.add_argument("--seconds", type=int, default=180)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped too
     folder = python_environment("schemathesis")
     if folder is None:
         sys.exit("astro: schemathesis is not installable here")
     keys, key = new_key()
-    with Server("schemathesis", "--backend", options.backend, "--keys", str(keys)) as server:
+    model = demo_model()
+    with Server("schemathesis", keys, str(model), "--backend", options.backend) as server:
         command = [str(folder / "bin" / "st"), "--config-file", str(HERE / "schemathesis.toml"), "run", server.url + "/openapi.json",
                    "-H", f"Authorization: Bearer {key}", "--phases", "examples,coverage,fuzzing", "--max-examples", "100",
                    "--max-time", str(options.seconds), "--request-timeout", "60", "--seed", str(options.seed), "--continue-on-failure", "--no-color"]
-        env = {**os.environ, "PYTHONPATH": str(HERE), "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "ASTRO_MODEL": "countdown-base",
-               "ASTRO_VOCAB": str(vocabulary())}
+        env = {**os.environ, "PYTHONPATH": str(HERE), "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "ASTRO_MODEL": server.name,
+               "ASTRO_VOCAB": str(json.loads((model / "config.json").read_text())["vocab_size"])}
         try:
             code = subprocess.run(command, env=env, cwd=folder, timeout=options.seconds + GRACE_SECONDS).returncode
         except subprocess.TimeoutExpired:

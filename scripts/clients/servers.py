@@ -4,7 +4,6 @@ import hashlib
 import os
 import pathlib
 import re
-import secrets
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CACHE = ROOT / ".cache" / "clients"
-KEY = "sk-" + secrets.token_hex(16)  # of this run
 START_SECONDS, STOP_SECONDS, INSTALL_SECONDS = 120, 60, 1200
 
 
@@ -67,18 +65,30 @@ def binary():
     return str(path)
 
 
-class Server:
-    """One astro on a free port of loopback, from __enter__ to __exit__; it takes KEY alone."""
+def new_key():
+    """A key file with one key for all scopes, and that key."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    keys = CACHE / "keys.json"
+    keys.unlink(missing_ok=True)
+    command = [binary(), "keys", "create", "--keys", str(keys), "--scope", "inference,feedback,admin"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    words = [word for word in done.stdout.split() if word.startswith("sk-")]
+    if len(words) != 1:
+        sys.exit("astro: `astro keys create` printed no key that begins with sk-")
+    return keys, words[0]
 
-    def __init__(self, name, *args):
+
+class Server:
+    """One astro on a free port of loopback, from __enter__ to __exit__; name is also its model's."""
+
+    def __init__(self, name, keys, *args):
         self.name = name
-        self.command = [binary(), "serve", *args, "--host", "127.0.0.1", "--port", "0"]
-        CACHE.mkdir(parents=True, exist_ok=True)
+        self.command = [binary(), "serve", *args, "--served-model-name", name, "--keys", str(keys), "--host", "127.0.0.1", "--port", "0"]
         self.log = CACHE / f"{name}.server.log"
 
     def __enter__(self):
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=ROOT, env={**os.environ, "ASTRO_API_KEY": KEY})
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=ROOT)
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and self.process.poll() is None:
             if found := re.search(r"^listening on (\S+)$", self.log.read_text(errors="replace"), re.M):
@@ -99,6 +109,14 @@ class Server:
             code = f"nothing within {STOP_SECONDS} s"
         if code != 0 or b"panic" in self.log.read_bytes():
             sys.exit(f"astro: the server {self.name} ended with {code}; its log is {self.log.relative_to(ROOT)}")
+
+
+def demo_model():
+    """The folder of the demo model of this project."""
+    found = sorted(config.parent for config in (ROOT / "models").glob("*/config.json"))
+    if not found:
+        sys.exit("astro: there is no model in models/")
+    return found[0]
 
 
 def byte_model():

@@ -36,7 +36,7 @@ func Run(t *testing.T, target Target) {
 	for name, run := range map[string]func(*testing.T, context.Context){
 		"models": s.models, "chat": s.chat, "seed": s.seed, "choices": s.choices, "stream": s.stream, "usage": s.usage,
 		"logprobs": s.logprobs, "stop": s.stop, "prompt forms": s.promptForms, "echo": s.echo, "completion stream": s.completionStream,
-		"errors": s.errors, "tools": s.tools, "cancel": s.cancel,
+		"errors": s.errors, "tools": s.tools, "cancel": s.cancel, "responses": s.responses, "response items": s.responseItems,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), testTimeout)

@@ -42,10 +42,13 @@ func CountdownBase() Base {
 	return b.scheduled()
 }
 
-// WithTokens is the same recipe on another number of tokens.
+// WithTokens is the same recipe on another number of tokens, at the same rate.
 func (b Base) WithTokens(tokens int) Base {
+	rate := b.Optimizer.PeakLR
 	b.Tokens = tokens
-	return b.scheduled()
+	b = b.scheduled()
+	b.Optimizer.PeakLR = rate
+	return b
 }
 
 // scheduled fits the schedule to the tokens. The rate is higher than the trainer's default and ends at almost nothing: what keeps a

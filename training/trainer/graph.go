@@ -59,17 +59,39 @@ func packedBias(segments *Node) *Node {
 	return ExpandDims(MulScalar(ConvertDType(LogicalNot(seen), dtypes.Float32), hidden), 1)
 }
 
+// causalBlocks is into how many blocks the queries of a row are cut: a block's keys are those up to its end, so that what no query may
+// see is mostly not computed. minBlockTokens is the shortest block that pays for the cutting.
+const (
+	causalBlocks   = 4
+	minBlockTokens = 32
+)
+
 // packedAttention is dense attention within packed rows: q [rows, tokens, heads, headDim] and k, v [rows, tokens, kvHeads,
 // headDim] to [rows, tokens, heads, headDim]. Scores and softmax are f32.
 func packedAttention(q, k, v, bias *Node, scale float64) *Node {
-	rows, tokens, heads, dim := q.Shape().Dim(0), q.Shape().Dim(1), q.Shape().Dim(2), q.Shape().Dim(3)
-	kvHeads := k.Shape().Dim(2)
-	group := heads / kvHeads
 	byHead := func(x *Node) *Node { return TransposeAllAxes(x, 0, 2, 1, 3) } // [rows, heads, tokens, headDim]
-	q, k, v = Reshape(byHead(q), rows, kvHeads, group*tokens, dim), byHead(k), byHead(v)
-	scores := ConvertDType(Einsum("bhqd,bhkd->bhqk", q, k), dtypes.Float32)
-	scores = Add(MulScalar(Reshape(scores, rows, heads, tokens, tokens), scale), bias)
+	q, k, v = byHead(q), byHead(k), byHead(v)
+	tokens := q.Shape().Dim(2)
+	size := max((tokens+causalBlocks-1)/causalBlocks, minBlockTokens)
+	var mixed []*Node
+	for from := 0; from < tokens; from += size {
+		to := min(from+size, tokens)
+		upTo := func(x *Node) *Node { return SliceAxis(x, 2, AxisRange(0, to)) }
+		seen := Slice(bias, AxisRange(), AxisRange(), AxisRange(from, to), AxisRange(0, to))
+		mixed = append(mixed, attendBlock(SliceAxis(q, 2, AxisRange(from, to)), upTo(k), upTo(v), seen, scale))
+	}
+	return byHead(Concatenate(mixed, 2))
+}
+
+// attendBlock is attention of queries [rows, heads, queries, headDim] to keys and values [rows, kvHeads, keys, headDim] under a bias
+// [rows, 1, queries, keys].
+func attendBlock(q, k, v, bias *Node, scale float64) *Node {
+	rows, heads, queries, dim := q.Shape().Dim(0), q.Shape().Dim(1), q.Shape().Dim(2), q.Shape().Dim(3)
+	kvHeads, keys := k.Shape().Dim(1), k.Shape().Dim(2)
+	byGroup := heads / kvHeads * queries // the queries that share a key's head are one matrix
+	scores := ConvertDType(Einsum("bhqd,bhkd->bhqk", Reshape(q, rows, kvHeads, byGroup, dim), k), dtypes.Float32)
+	scores = Add(MulScalar(Reshape(scores, rows, heads, queries, keys), scale), bias)
 	shares := ConvertDType(Softmax(scores, -1), v.DType())
-	mixed := Einsum("bhqk,bhkd->bhqd", Reshape(shares, rows, kvHeads, group*tokens, tokens), v)
-	return byHead(Reshape(mixed, rows, heads, tokens, dim))
+	mixed := Einsum("bhqk,bhkd->bhqd", Reshape(shares, rows, kvHeads, byGroup, keys), v)
+	return Reshape(mixed, rows, heads, queries, dim)
 }

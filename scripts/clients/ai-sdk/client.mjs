@@ -4,11 +4,11 @@ import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { generateObject, generateText, streamText, tool } from 'ai';
 import { z } from 'zod';
 
-const { ASTRO_URL, ASTRO_BYTES_URL, ASTRO_API_KEY } = process.env;
+const { ASTRO_URL, ASTRO_BYTES_URL, ASTRO_API_KEY, ASTRO_MODEL, ASTRO_BYTES_MODEL } = process.env;
 const provider = (url, apiKey) =>
   createOpenAICompatible({ name: 'astro', baseURL: url + '/v1', apiKey, includeUsage: true, supportsStructuredOutputs: true });
-const demo = provider(ASTRO_URL, ASTRO_API_KEY)(process.env.ASTRO_MODEL ?? 'countdown-base');
-const texts = provider(ASTRO_BYTES_URL, ASTRO_API_KEY)('byte-model');
+const demo = provider(ASTRO_URL, ASTRO_API_KEY)(ASTRO_MODEL);
+const texts = provider(ASTRO_BYTES_URL, ASTRO_API_KEY)(ASTRO_BYTES_MODEL);
 
 const SUM = { model: demo, prompt: '3 7 2 9 -> 27', seed: 7, maxOutputTokens: 24, maxRetries: 0 };
 const TALK = { model: texts, instructions: 'Answer briefly.', prompt: 'Grüße!', seed: 7, maxOutputTokens: 24, maxRetries: 0 };
@@ -64,7 +64,7 @@ const checks = {
   async errors() {
     const error = await rejected(() => generateText({ ...SUM, model: provider(ASTRO_URL, ASTRO_API_KEY)('nope') }));
     assert(error.statusCode === 404 && error.message.includes('nope'), `${error.statusCode} ${error.message}`);
-    const stranger = await rejected(() => generateText({ ...SUM, model: provider(ASTRO_URL, 'wrong')('countdown-base') }));
+    const stranger = await rejected(() => generateText({ ...SUM, model: provider(ASTRO_URL, 'wrong')(ASTRO_MODEL) }));
     assert(stranger.statusCode === 401 && !stranger.isRetryable, String(stranger.statusCode));
   },
   async abort() {

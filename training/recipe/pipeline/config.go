@@ -100,11 +100,12 @@ func small() Config {
 
 // shrink makes three numbers and a model that is trained in half a minute.
 func (c *Config) shrink() {
-	d := countdown.Domain{Numbers: 3, Low: 1, High: 6, MaxValue: 20, TargetLow: 3, TargetHigh: 20}
+	d := countdown.Domain{Numbers: 3, Low: 1, High: 9, MaxValue: 20, TargetLow: 3, TargetHigh: 20}
 	c.Base.Domain = d
 	c.Base.Model.Vocab, c.Base.Model.Hidden, c.Base.Model.Layers, c.Base.Model.Heads, c.Base.Model.KVHeads, c.Base.Model.FFN = d.VocabSize(), 64, 2, 2, 2, 160
-	c.Base.Mix.NoteTokens, c.Base.Rows, c.Base.RowTokens = 60, 4, 96 // many updates of few tokens each
-	c.Base = c.Base.WithTokens(400_000)
+	c.Base.Mix.NoteTokens, c.Base.Rows, c.Base.RowTokens, c.Base.Optimizer.PeakLR = 60, 2, 96, 2e-3 // many updates of few tokens each
+	c.Base = c.Base.WithTokens(360_000)
+	c.SFT.Optimizer.PeakLR = 5e-4
 	c.SearchProblems, c.SearchBlock, c.Search.Iterations, c.RLProblems, c.BatchExamples, c.Slots = 96, 48, 6, 200, 8, 32
 	c.Traces.K = []int{0, 1}
 	c.Eval = Eval{Problems: 40, Samples: 4, CurveProblems: 16, CurveSamples: 2, AstroTokens: 48, DirectTokens: 32, Resamples: 2000, Graphs: 2}

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -27,7 +29,8 @@ const crashRounds = "ASTRO_TEST_CRASH_ROUNDS"
 // crash says which run a process makes, and where it is killed with SIGKILL.
 type crash struct {
 	Dir     string
-	Scratch bool          // make a base model, and nothing else
+	Scratch bool          // with a base model of its own
+	Only    Stage         // "" = all
 	Stage   Stage         // in which it is killed; "" = nowhere
 	Event   int           // behind this event of the stage; 0 = from its beginning on
 	Delay   time.Duration // after that
@@ -51,9 +54,8 @@ func (c *crash) run() error {
 	if err != nil {
 		return err
 	}
-	only := Stage("")
 	if c.Scratch {
-		config, only = scratchConfig(), Base
+		config = scratchConfig()
 	}
 	d, err := device.Open(device.Options{Backend: string(device.Go)})
 	if err != nil {
@@ -61,16 +63,16 @@ func (c *crash) run() error {
 	}
 	p := &Pipeline{Config: config, Dir: c.Dir, Device: d}
 	p.Tell = c.watch(p.plan(nil))
-	return p.Run(context.Background(), only)
+	return p.Run(context.Background(), c.Only)
 }
 
-// scratchConfig trains a base model of 40 steps, with a checkpoint every tenth.
+// scratchConfig trains a base model of 24 steps, with a checkpoint every tenth.
 func scratchConfig() Config {
 	c, err := Sized(Tiny)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	c.Base = c.Base.WithTokens(40 * c.Base.Rows * c.Base.RowTokens)
+	c.Base = c.Base.WithTokens(24 * c.Base.Rows * c.Base.RowTokens)
 	return c
 }
 
@@ -82,7 +84,7 @@ func (c *crash) watch(plan []stages.Stage) func(Event) {
 			before = string(plan[i-1].Name)
 		}
 	}
-	if c.Event == 0 && c.Stage == plan[0].Name {
+	if c.Stage != "" && c.Event == 0 && (c.Stage == plan[0].Name || c.Stage == c.Only) {
 		time.AfterFunc(c.Delay, die)
 	}
 	return func(e Event) {
@@ -135,32 +137,62 @@ func (c crash) start(t *testing.T) (killed bool) {
 	return false
 }
 
-// killEverywhere kills runs in their stages and lets them go on: each ends with the very files of p, which was not disturbed. The short
-// form kills in four stages, once each; the long one twice in all: behind an event, and at any moment.
+// killEverywhere kills a run in three of its stages and lets it go on: it ends with the very files of p, which was not disturbed. The long
+// form first makes an undisturbed run again, then kills others twice in each stage: behind an event, and at any moment.
 func killEverywhere(t *testing.T, p *Pipeline, want map[string]string) {
-	list := []Stage{Search, DirectSFT, AstroRL, Evaluate}
-	rounds, perStage := 1, 1
-	if text := os.Getenv(crashRounds); text != "" {
-		var err error
-		if rounds, err = strconv.Atoi(text); err != nil || rounds < 1 {
-			t.Fatalf("%s is %q; want a number of rounds", crashRounds, text)
+	text := os.Getenv(crashRounds)
+	if text == "" {
+		dir, r := t.TempDir(), random.New(0, 0)
+		for _, s := range []Stage{Search, AstroRL, Evaluate} {
+			killOnce(t, p, crash{Dir: dir, Stage: s}, true, r)
 		}
-		perStage, list = 2, []Stage{Base, Search, Linearize, DirectSFT, AstroSFT, AstroRL, DirectRL, Evaluate}
-		again := t.TempDir()
-		crash{Dir: again}.start(t)
-		compareRuns(t, p, again, want)
+		crash{Dir: dir}.finish(t)
+		compareRuns(t, p, dir, withoutCompared(want))
+		return
 	}
+	rounds, err := strconv.Atoi(text)
+	if err != nil || rounds < 1 {
+		t.Fatalf("%s is %q; want a number of rounds", crashRounds, text)
+	}
+	again := t.TempDir()
+	crash{Dir: again}.finish(t)
+	compareRuns(t, p, again, withoutCompared(want))
 	for round := range rounds {
-		dir, r := t.TempDir(), random.New(uint64(round), 0)
-		for _, s := range list {
-			for i := range perStage {
-				killOnce(t, p, crash{Dir: dir, Stage: s}, i == 0, r)
-			}
-		}
-		if (crash{Dir: dir}).start(t) {
-			t.Fatal("the last run was killed")
-		}
+		dir := t.TempDir()
+		killAll(t, p, dir, random.New(uint64(round), 0))
 		compareRuns(t, p, dir, want)
+	}
+}
+
+// killAll kills a run twice in every stage, those that are run on request too.
+func killAll(t *testing.T, p *Pipeline, dir string, r *random.Rand) {
+	t.Helper()
+	for _, s := range p.plan(nil) {
+		if !s.OnRequest {
+			killOnce(t, p, crash{Dir: dir, Stage: s.Name}, true, r)
+			killOnce(t, p, crash{Dir: dir, Stage: s.Name}, false, r)
+		}
+	}
+	crash{Dir: dir}.finish(t)
+	for _, s := range Compared {
+		killOnce(t, p, crash{Dir: dir, Stage: s, Only: s}, true, r)
+		killOnce(t, p, crash{Dir: dir, Stage: s, Only: s}, false, r)
+		crash{Dir: dir, Only: s}.finish(t)
+	}
+}
+
+// withoutCompared leaves the files of the stages that are run on request out.
+func withoutCompared(sums map[string]string) map[string]string {
+	sums = maps.Clone(sums)
+	maps.DeleteFunc(sums, func(name, _ string) bool { return slices.Contains(Compared, Stage(filepath.Dir(name))) })
+	return sums
+}
+
+// finish lets a run go on to its end.
+func (c crash) finish(t *testing.T) {
+	t.Helper()
+	if c.start(t) {
+		t.Fatal("a run was killed that should not have been")
 	}
 }
 
@@ -212,16 +244,14 @@ func compareRuns(t *testing.T, p *Pipeline, dir string, want map[string]string) 
 // A base model that is trained here is the same after two kills, before and behind a checkpoint.
 func TestBaseKilled(t *testing.T) {
 	var models []string
-	for _, kills := range [][]int{nil, {5, 17}} {
+	for _, kills := range [][]int{nil, {3, 13}} {
 		dir := t.TempDir()
 		for _, event := range kills {
-			if !(crash{Dir: dir, Scratch: true, Stage: Base, Event: event}).start(t) {
+			if !(crash{Dir: dir, Scratch: true, Only: Base, Stage: Base, Event: event}).start(t) {
 				t.Fatal("it was not killed")
 			}
 		}
-		if (crash{Dir: dir, Scratch: true}).start(t) {
-			t.Fatal("it was killed")
-		}
+		crash{Dir: dir, Scratch: true, Only: Base}.finish(t)
 		model, err := os.ReadFile(filepath.Join(dir, string(Base), "model.safetensors"))
 		if err != nil {
 			t.Fatal(err)

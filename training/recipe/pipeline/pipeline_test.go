@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -89,7 +90,35 @@ func TestWholeMethod(t *testing.T) {
 	checkExport(t, p)
 	want := sums(t, p)
 	t.Run("stopped in every stage", func(t *testing.T) { stopEverywhere(t, want) })
+	t.Run("one arm", func(t *testing.T) { oneArm(t, p) })
 	t.Run("killed", func(t *testing.T) { killEverywhere(t, p, want) })
+}
+
+// oneArm runs the astro arm alone from what p has made: only its evaluation is new, with the same answers, and its table has no other arm.
+func oneArm(t *testing.T, p *Pipeline) {
+	taken := map[Stage]bool{}
+	one := testPipeline(t, func(e Event) { taken[e.Stage] = taken[e.Stage] || e.Skipped })
+	one.Config.Arm, one.From = ArmAstro, p.Dir
+	if err := one.Run(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	want := map[Stage]bool{Base: true, Search: true, Linearize: true, AstroSFT: true, AstroRL: true, Evaluate: false}
+	if !maps.Equal(taken, want) {
+		t.Errorf("stages taken over: %v; want %v", taken, want)
+	}
+	if text := tableOf(t, one); strings.Contains(text, "direct-") || !strings.Contains(text, "astro-rl") {
+		t.Errorf("the table has the wrong arms:\n%s", text)
+	}
+	var all, some SeedTable
+	if err := errors.Join(p.figures(Evaluate, &all), one.figures(Evaluate, &some)); err != nil {
+		t.Fatal(err)
+	}
+	for _, arm := range []Stage{Base, AstroSFT, AstroRL} {
+		if all.Row(arm) != some.Row(arm) {
+			t.Errorf("%s is judged %+v alone; want %+v", arm, some.Row(arm), all.Row(arm))
+		}
+	}
+	checkExport(t, one)
 }
 
 // stopEverywhere stops a run once in each stage, and once more in the stages that report twice.
