@@ -80,6 +80,10 @@ schemathesis: native build ## let schemathesis try the server by its own /openap
 fuzz: .cache-tokenizers ## run each fuzz test for FUZZTIME (20s)
 	@scripts/fuzz.sh $(FUZZTIME) $(PACKAGES)
 
+.PHONY: soak
+soak: .cache-tokenizers ## load the server for minutes: 256 connections, thousands of aborts in each phase, drains; prints p99 and memory
+	@ASTRO_SOAK=1 go test -count 1 -v -timeout 30m -run 'TestSoak|TestAbortStorm|TestDrainsUnderLoad|TestSec_R11' ./server/
+
 .PHONY: lint
 lint: .cache-tokenizers ## go vet, gofmt, the laws in internal/lint; golangci-lint where it is installed
 	@scripts/lint.sh

@@ -46,6 +46,19 @@ func FuzzDecode(f *testing.F) {
 		} else if checkOptions(t, &q.Options); len(q.Messages) == 0 || q.N != 1 || q.Temperature > 1 {
 			t.Errorf("accepted %+v", q)
 		}
+		if q, err := DecodeEmbeddingsRequest(body); err != nil {
+			checkError(t, err)
+		} else if checkOptions(t, &q.Options); len(q.Inputs) == 0 || len(q.Inputs) > MaxPrompts {
+			t.Errorf("accepted %+v", q)
+		}
+		if q, err := DecodeTokenizeRequest(body); err != nil {
+			checkError(t, err)
+		} else if (q.Text == nil) == (len(q.Messages) == 0) {
+			t.Errorf("accepted %+v", q)
+		}
+		if _, err := DecodeDetokenizeRequest(body); err != nil {
+			checkError(t, err)
+		}
 	})
 }
 

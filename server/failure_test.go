@@ -59,6 +59,7 @@ func TestEngineFailure(t *testing.T) {
 	fail <- errors.New("device at 0xdeadbeef is on fire")
 	got := h.send(t, "POST", "/v1/chat/completions", chatWith(`,"n":3`))
 	got.wantError(t, 500, "internal_error")
+	eventually(t, "the engine is idle", func() bool { return h.Engine.Stats().Sequences() == 0 }) // else a step of the first could take the second failure
 	fail <- errors.New("device at 0xdeadbeef is on fire")
 	stream := h.send(t, "POST", "/v1/chat/completions", chatWith(`,"stream":true`))
 	if last := events(t, stream.body); !strings.Contains(last[len(last)-1], `"code":"internal_error"`) {

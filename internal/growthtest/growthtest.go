@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	factor   = 4                    // between the two sizes
-	most     = 8                    // times as long may the larger one take: 4 is linear, 16 is quadratic
-	attempts = 6                    // of which the best counts
-	coarse   = 3 * time.Millisecond // below this a measurement says nothing, and passes
+	factor   = 4                     // between the two sizes
+	most     = 10                    // times as long may the larger one take: 4 is linear, 16 is quadratic
+	attempts = 16                    // of which the best counts
+	coarse   = 10 * time.Millisecond // below this a measurement says nothing, and passes
 )
 
 // Linear fails the test if run takes much more than four times as long at 4n as at n. run makes its input of size n itself; what it

@@ -41,6 +41,9 @@ func Rules() []Rule {
 		{"packages", checkPackageComments},
 		{"panics", checkPanics},
 		{"skips", checkSkips},
+		{"data", checkData},
+		{"clock", checkClock},
+		{"chance", checkChance},
 		{"marks", checkMarks},
 		{"places", checkPlaces},
 	}

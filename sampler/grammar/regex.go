@@ -26,11 +26,12 @@ func compileRegex(b *budget, expression string, how matching) (runes, error) {
 	}
 	expression = ecmaEscapes(expression)
 	tree, err := syntax.Parse(expression, syntax.Perl)
-	if err == nil && how == part {
-		tree, err = syntax.Parse(`(?s:.*)(?:`+expression+`)(?s:.*)`, syntax.Perl)
-	}
 	if err != nil {
 		return nil, regexError(err)
+	}
+	if how == part {
+		rest := &syntax.Regexp{Op: syntax.OpStar, Sub: []*syntax.Regexp{{Op: syntax.OpAnyChar}}}
+		tree = &syntax.Regexp{Op: syntax.OpConcat, Sub: []*syntax.Regexp{rest, tree, rest}}
 	}
 	n := cost(tree, b.limits.WorkUnits)
 	if err := b.spend(n + 20*len(expression)); err != nil {
@@ -52,9 +53,9 @@ func regexError(err error) error {
 	return fail(Invalid, "", "regular expression: %v; the syntax is RE2's", err)
 }
 
-// ecmaEscapes spells \uXXXX, which RE2 does not know, as \x{XXXX}.
+// ecmaEscapes spells \uXXXX, which RE2 does not know, as \x{XXXX}; RE2's quotes (\Q) are left alone.
 func ecmaEscapes(s string) string {
-	if !strings.Contains(s, `\u`) {
+	if !strings.Contains(s, `\u`) || strings.Contains(s, `\Q`) {
 		return s
 	}
 	var out strings.Builder

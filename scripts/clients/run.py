@@ -127,7 +127,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped too
     if unknown := set(options.client) - set(clients):
         parser.error(f"no client is called {', '.join(sorted(unknown))}; there are {' '.join(clients)}")
-    model, (keys, key), backend = byte_model(), new_key(), ("--backend", options.backend)
+    model, (keys, key), backend = byte_model(), new_key("clients"), ("--backend", options.backend)
     with Server("demo", keys, str(demo_model()), *backend) as demo, Server("bytes", keys, str(model), *backend) as texts:
         env = {**os.environ, "ASTRO_API_KEY": key, "ASTRO_URL": demo.url, "ASTRO_MODEL": "demo", "ASTRO_BYTES_URL": texts.url, "ASTRO_BYTES_MODEL": "bytes"}
         outcomes = [clients[name](env) for name in options.client or clients]

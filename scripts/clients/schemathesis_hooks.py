@@ -52,6 +52,7 @@ def schema(value):
 
 
 MOVES = {
+    "input": lambda v: prompt(v) if not isinstance(v, list) or not any(isinstance(x, dict) for x in v) else v,
     "model": lambda v: MODEL if isinstance(v, str) and 0 < len(v.encode("utf-8", "surrogatepass")) <= 256 else v,
     "prompt": prompt, "tokens": ids, "stop_token_ids": ids, "allowed_token_ids": ids, "logit_bias": biases,
     "max_tokens": bounded(1, 1 << 23, MAX_ANSWER), "max_completion_tokens": bounded(1, 1 << 23, MAX_ANSWER), "min_tokens": bounded(0, 1 << 23, 1),
@@ -59,7 +60,10 @@ MOVES = {
 }
 
 
-def settle(body):
+LIMITS = {"/v1/chat/completions": "max_completion_tokens", "/v1/responses": "max_output_tokens", "/v1/messages": "max_tokens"}
+
+
+def settle(body, path):
     """Moves what is valid by itself but not with the rest of the body, or not with this model."""
     for name, move in MOVES.items():
         if name in body:
@@ -73,9 +77,11 @@ def settle(body):
         body["stream"] = True
     if body.get("stream") is True:
         body.pop("prompt_logprobs", None)
-    if "messages" in body and "tokens" not in body:
+    if path == "/v1/chat/completions":
         body.pop("max_tokens", None)  # the older name
-        body["max_completion_tokens"] = MAX_ANSWER
+    if path in LIMITS:
+        body[LIMITS[path]] = MAX_ANSWER  # else an answer may go on to the end of the context
+    if path == "/tokenize" and "messages" in body:
         body.pop("prompt", None)
     if whole(body.get("top_logprobs"), 1, 20) and body.get("logprobs") in (None, False):
         body["logprobs"] = True
@@ -102,14 +108,19 @@ def settle_format(body):
             structured.pop(k)
     if isinstance(form, dict) or isinstance(structured, dict):
         body.pop("allowed_token_ids", None)
+    text_form = body.get("text")
+    if isinstance(text_form, dict) and isinstance(text_form.get("format"), dict) and "schema" in text_form["format"]:
+        text_form["format"]["schema"] = schema(text_form["format"]["schema"])
 
 
 def settle_tools(body):
     tools = body.get("tools")
     if isinstance(tools, list):
-        for i, tool in enumerate(tools):
-            if isinstance(tool, dict) and isinstance(tool.get("function"), dict) and isinstance(tool["function"].get("name"), str):
-                tool["function"]["parameters"] = schema(tool["function"].get("parameters"))
+        for tool in tools:
+            holder = tool.get("function") if isinstance(tool, dict) and "function" in tool else tool
+            for name in ("parameters", "input_schema"):
+                if isinstance(holder, dict) and name in holder:
+                    holder[name] = schema(holder[name])
     if isinstance(body.get("tool_choice"), dict) or not isinstance(tools, list):
         body.pop("tool_choice", None)  # it would have to name one of the tools
 
@@ -117,4 +128,4 @@ def settle_tools(body):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     if isinstance(case.body, dict) and case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE:
-        settle(case.body)
+        settle(case.body, case.operation.path)

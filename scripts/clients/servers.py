@@ -65,10 +65,10 @@ def binary():
     return str(path)
 
 
-def new_key():
-    """A key file with one key for all scopes, and that key."""
+def new_key(name):
+    """A key file with one key for all scopes, and that key; it is made anew."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    keys = CACHE / "keys.json"
+    keys = CACHE / f"{name}.keys.json"
     keys.unlink(missing_ok=True)
     command = [binary(), "keys", "create", "--keys", str(keys), "--scope", "inference,feedback,admin"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)

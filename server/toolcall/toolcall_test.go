@@ -110,8 +110,8 @@ func FuzzParser(f *testing.F) {
 	})
 }
 
-// TestSec_R09_ToolParserIsLinear: twice the text takes about twice the time, token by token.
-func TestSec_R09_ToolParserIsLinear(t *testing.T) {
+// TestSec_R09ToolParserIsLinear: twice the text takes about twice the time, token by token.
+func TestSec_R09ToolParserIsLinear(t *testing.T) {
 	run := func(n int) time.Duration {
 		best := time.Hour
 		for range 3 {
@@ -129,5 +129,27 @@ func TestSec_R09_ToolParserIsLinear(t *testing.T) {
 	small, large := run(1<<14), run(1<<16)
 	if large > 40*small+50*time.Millisecond {
 		t.Errorf("four times the text took %v instead of %v", large, small)
+	}
+}
+
+// TestSec_R28DeepOutput: a model that writes brackets without end is read in a loop, not by calls within calls.
+func TestSec_R28DeepOutput(t *testing.T) {
+	const unit, units = `[{"a":`, 1 << 16
+	for _, begin := range []string{`{"name":`, `[`, `{"name": "add", "parameters": {"a":`, `<tool_call>`} {
+		p, got := New([]string{"add"}), 0
+		count := func(said string, deltas []Delta) {
+			got += len(said)
+			for _, d := range deltas {
+				got += len(d.Arguments)
+			}
+		}
+		count(p.Push(begin))
+		for range units {
+			count(p.Push(unit))
+		}
+		count(p.End())
+		if got < units*len(unit) {
+			t.Errorf("%s: %d bytes came out of %d", begin, got, units*len(unit))
+		}
 	}
 }

@@ -243,6 +243,7 @@ func compareRuns(t *testing.T, p *Pipeline, dir string, want map[string]string) 
 
 // A base model that is trained here is the same after two kills, before and behind a checkpoint.
 func TestBaseKilled(t *testing.T) {
+	t.Parallel()
 	var models []string
 	for _, kills := range [][]int{nil, {3, 13}} {
 		dir := t.TempDir()

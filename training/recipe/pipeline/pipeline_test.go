@@ -89,9 +89,15 @@ func TestWholeMethod(t *testing.T) {
 	runCompared(t, p)
 	checkExport(t, p)
 	want := sums(t, p)
-	t.Run("stopped in every stage", func(t *testing.T) { stopEverywhere(t, want) })
+	t.Run("stopped in every stage", func(t *testing.T) {
+		t.Parallel()
+		stopEverywhere(t, want)
+	})
 	t.Run("one arm", func(t *testing.T) { oneArm(t, p) })
-	t.Run("killed", func(t *testing.T) { killEverywhere(t, p, want) })
+	t.Run("killed", func(t *testing.T) {
+		t.Parallel()
+		killEverywhere(t, p, want)
+	})
 }
 
 // oneArm runs the astro arm alone from what p has made: only its evaluation is new, with the same answers, and its table has no other arm.
