@@ -80,7 +80,8 @@ var stopSchema = Object{"type": "string", "minLength": 1, "maxLength": MaxStopBy
 
 // renderingSchemas and toolSchemas describe what readRendering and readTooling read.
 var (
-	renderingSchemas = map[string]Object{"add_generation_prompt": boolean, "continue_final_message": boolean, "chat_template_kwargs": anything}
+	renderingSchemas = map[string]Object{"add_generation_prompt": boolean, "continue_final_message": boolean, "chat_template_kwargs": {"type": "object",
+		"propertyNames": Object{"pattern": "^[A-Za-z][A-Za-z0-9_]{0,63}$"}}}
 	toolSchemas      = map[string]Object{"tools": list(ref("Tool"), 1, MaxTools), "parallel_tool_calls": boolean,
 		"tool_choice": oneOf(words(string(ToolsNone), string(ToolsAuto), string(ToolsRequired)),
 			members(map[string]Object{"type": words("function"), "function": members(map[string]Object{"name": toolNameSchema}, "name")}, "function"))}
@@ -143,12 +144,12 @@ func Schemas() map[string]Object {
 // it answers.
 func messageSchema() Object {
 	content := oneOf(Object{"type": "string"}, list(members(map[string]Object{"type": words("text"), "text": {"type": "string"}}, "type", "text"), 0, MaxContentParts))
-	calls, name := list(ref("ToolCall"), 0, MaxTools), text(MaxToolNameBytes)
+	calls, name, nothing := list(ref("ToolCall"), 0, MaxTools), text(MaxToolNameBytes), Object{"type": "null"}
 	assistant := map[string]Object{"role": words("assistant"), "content": content, "name": name, "tool_calls": calls}
 	calling := joined(assistant, map[string]Object{"tool_calls": list(ref("ToolCall"), 1, MaxTools)})
-	return oneOf(members(map[string]Object{"role": words("system", "developer", "user"), "content": content, "name": name}, "role", "content"),
+	return oneOf(members(map[string]Object{"role": words("system", "developer", "user"), "content": content, "name": name, "tool_calls": nothing}, "role", "content"),
 		members(assistant, "role", "content"), members(calling, "role", "tool_calls"),
-		members(map[string]Object{"role": words("tool"), "content": content, "name": name,
+		members(map[string]Object{"role": words("tool"), "content": content, "name": name, "tool_calls": nothing,
 			"tool_call_id": {"type": "string", "minLength": 1, "maxLength": MaxModelBytes}}, "role", "content", "tool_call_id"))
 }
 

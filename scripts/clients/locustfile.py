@@ -15,7 +15,7 @@ class Client(FastHttpUser):
     @task(4)
     def chat(self):
         with self.client.post("/v1/chat/completions", json=CHAT, headers=HEADERS, catch_response=True) as reply:
-            if reply.status_code != 200 or reply.js["choices"][0]["finish_reason"] not in ("stop", "length"):
+            if reply.status_code != 200 or json.loads(reply.text)["choices"][0]["finish_reason"] not in ("stop", "length"):
                 reply.failure(f"{reply.status_code} {reply.text[:200]}")
 
     @task(4)
@@ -29,13 +29,13 @@ class Client(FastHttpUser):
     def complete(self):
         body = {"model": MODEL, "prompt": "3 7 2 9 -> 27", "max_tokens": 8, "n": 2}
         with self.client.post("/v1/completions", json=body, headers=HEADERS, catch_response=True) as reply:
-            if reply.status_code != 200 or len(reply.js["choices"]) != 2:
+            if reply.status_code != 200 or len(json.loads(reply.text)["choices"]) != 2:
                 reply.failure(f"{reply.status_code} {reply.text[:200]}")
 
     @task(1)
     def refused(self):
         with self.client.post("/v1/chat/completions", json={**CHAT, "temperature": 9}, headers=HEADERS, name="refused", catch_response=True) as reply:
-            if reply.status_code == 400 and reply.js["error"]["param"] == "temperature":
+            if reply.status_code == 400 and json.loads(reply.text)["error"]["param"] == "temperature":
                 reply.success()
             else:
                 reply.failure(f"{reply.status_code} {reply.text[:200]}")

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A tiny random Llama over bytes, in Hugging Face format: any text is a prompt, so that clients can send what they like.
 
-usage: make_byte_model.py OUT_DIR TEMPLATE.jinja     (OUT_DIR is made; files in it are replaced)
+usage: make_byte_model.py OUT_DIR     (it is made; files in it are replaced)
 needs: the standard library only
 
-Its 264 tokens are the 256 bytes and Llama 3.1's special tokens. Nearly every token is equally likely, so answers are noise, but
+Its 264 tokens are the 256 bytes and Llama 3.1's special tokens; its chat template, byte_model.jinja, takes any conversation. Nearly every token is equally likely, so answers are noise, but
 tools and structured output hold for noise as for sense. The same seed gives the same bytes.
 """
 
@@ -76,11 +76,11 @@ def weights():
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 2:
         sys.exit(__doc__)
-    out, template = sys.argv[1:]
+    out = sys.argv[1]
     os.makedirs(out, exist_ok=True)
-    with open(template, encoding="utf-8") as f:
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "byte_model.jinja"), encoding="utf-8") as f:
         chat_template = f.read()
     ends = [257, 258, 259]
     config = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_size=HIDDEN, intermediate_size=INNER, num_hidden_layers=LAYERS,

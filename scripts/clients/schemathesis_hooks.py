@@ -11,7 +11,7 @@ import schemathesis
 from schemathesis import GenerationMode
 
 MODEL = os.environ["ASTRO_MODEL"]
-VOCAB, MAX_PROMPT, MAX_ANSWER = int(os.environ["ASTRO_VOCAB"]), 32, 8
+VOCAB, MAX_TEXT, MAX_LIST, MAX_ANSWER = int(os.environ["ASTRO_VOCAB"]), 24, 4, 8
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"], "additionalProperties": False}
 
 
@@ -20,21 +20,26 @@ def whole(value, low, high):
     return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high and value == int(value)
 
 
+def small(value):
+    """Shorter texts and lists: limits count bytes where JSON Schema counts characters, and the whole has to fit the context."""
+    if isinstance(value, str):
+        return value[: MAX_TEXT if value.isascii() else MAX_TEXT // 2]
+    if isinstance(value, list):
+        return [small(v) for v in value[:MAX_LIST]]
+    return {k: small(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
 def ids(value):
     """Token ids of the served vocabulary, in place of any list of them."""
     if isinstance(value, list) and value and all(whole(v, 0, 1 << 31) for v in value):
-        return [int(v) % VOCAB for v in value[:MAX_PROMPT]]
+        return [int(v) % VOCAB for v in value]
     return value
-
-
-def text(value):
-    return value[:MAX_PROMPT] if isinstance(value, str) else value
 
 
 def prompt(value):
     if isinstance(value, list) and value and all(isinstance(v, (list, str)) for v in value):
-        return [ids(text(v)) for v in value[:4]]
-    return ids(text(value))
+        return [ids(v) for v in value]
+    return ids(value)
 
 
 def biases(value):
@@ -55,7 +60,7 @@ MOVES = {
     "input": lambda v: prompt(v) if not isinstance(v, list) or not any(isinstance(x, dict) for x in v) else v,
     "model": lambda v: MODEL if isinstance(v, str) and 0 < len(v.encode("utf-8", "surrogatepass")) <= 256 else v,
     "prompt": prompt, "tokens": ids, "stop_token_ids": ids, "allowed_token_ids": ids, "logit_bias": biases,
-    "max_tokens": bounded(1, 1 << 23, MAX_ANSWER), "max_completion_tokens": bounded(1, 1 << 23, MAX_ANSWER), "min_tokens": bounded(0, 1 << 23, 1),
+    "max_tokens": bounded(1, 1 << 24, MAX_ANSWER), "max_completion_tokens": bounded(1, 1 << 24, MAX_ANSWER), "min_tokens": bounded(0, 1 << 24, 1),
     "n": bounded(1, 128, 2), "best_of": bounded(1, 128, 2),
 }
 
@@ -65,6 +70,10 @@ LIMITS = {"/v1/chat/completions": "max_completion_tokens", "/v1/responses": "max
 
 def settle(body, path):
     """Moves what is valid by itself but not with the rest of the body, or not with this model."""
+    for name in list(body):
+        body[name] = small(body[name])
+    if isinstance(body.get("chat_template_kwargs"), dict):
+        body["chat_template_kwargs"] = {}  # some names are the server's own
     for name, move in MOVES.items():
         if name in body:
             body[name] = move(body[name])
@@ -81,6 +90,8 @@ def settle(body, path):
         body.pop("max_tokens", None)  # the older name
     if path in LIMITS:
         body[LIMITS[path]] = MAX_ANSWER  # else an answer may go on to the end of the context
+    if path == "/v1/messages/count_tokens":
+        body.pop("min_tokens", None)
     if path == "/tokenize" and "messages" in body:
         body.pop("prompt", None)
     if whole(body.get("top_logprobs"), 1, 20) and body.get("logprobs") in (None, False):
@@ -116,16 +127,35 @@ def settle_format(body):
 def settle_tools(body):
     tools = body.get("tools")
     if isinstance(tools, list):
-        for tool in tools:
+        names = set()
+        for i, tool in enumerate(tools):
             holder = tool.get("function") if isinstance(tool, dict) and "function" in tool else tool
             for name in ("parameters", "input_schema"):
                 if isinstance(holder, dict) and name in holder:
                     holder[name] = schema(holder[name])
+            if isinstance(holder, dict) and holder.get("name") in names:
+                holder["name"] = f"f{i}"  # two functions cannot have one name
+            names.add(holder.get("name") if isinstance(holder, dict) else None)
     if isinstance(body.get("tool_choice"), dict) or not isinstance(tools, list):
         body.pop("tool_choice", None)  # it would have to name one of the tools
 
 
+def borrowed(operation):
+    """Names of parameters that other operations have and this one has not: as additional ones, they may be refused by name."""
+    schemas = operation.schema.raw_schema["components"]["schemas"]
+
+    def names(schema):
+        return set(schema.get("properties", {})).union(*[names(s) for s in schema.get("anyOf", [])])
+
+    own = operation.definition.raw["requestBody"]["content"]["application/json"]["schema"]["$ref"].split("/")[-1]
+    return set().union(*[names(s) for n, s in schemas.items() if n.endswith("Request")]) - names(schemas[own])
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    if case.operation.path == "/v1/models/{id}" and (case.meta is None or case.meta.generation.mode == GenerationMode.POSITIVE):
+        case.path_parameters["id"] = MODEL
     if isinstance(case.body, dict) and case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE:
+        for name in borrowed(case.operation) & set(case.body):
+            del case.body[name]
         settle(case.body, case.operation.path)

@@ -121,6 +121,6 @@ def demo_model():
 
 def byte_model():
     """The folder of the random model over bytes, made if it is not there."""
-    folder, template = CACHE / "byte-model", ROOT / "model" / "chat" / "testdata" / "llama_tools.jinja"
-    subprocess.run([sys.executable, str(HERE / "make_byte_model.py"), str(folder), str(template)], check=True)
+    folder = CACHE / "byte-model"
+    subprocess.run([sys.executable, str(HERE / "make_byte_model.py"), str(folder)], check=True)
     return folder
