@@ -71,7 +71,7 @@ var optionSchemas = map[string]Object{
 	"request_id":                 {"type": "string", "pattern": `^[A-Za-z0-9._-]{1,64}$`},
 	"response_format": members(map[string]Object{"type": words("text", string(JSONObject), string(JSONSchema)),
 		"json_schema": members(map[string]Object{"name": {"type": "string", "minLength": 1, "maxLength": MaxModelBytes}, "schema": anything, "strict": boolean, "description": text(MaxSchemaBytes)}, "name")}, "type"),
-	"structured_outputs": members(map[string]Object{"json": anything, "regex": text(MaxPatternSize), "choice": list(text(MaxChoiceBytes), 1, MaxAlternative),
+	"structured_outputs": members(map[string]Object{"json": anything, "regex": text(MaxPatternSize), "choice": list(Object{"type": "string", "minLength": 1, "maxLength": MaxChoiceBytes}, 1, MaxAlternative),
 		"json_object": boolean}),
 	"include_stop_str_in_output": boolean,
 }
@@ -82,7 +82,7 @@ var stopSchema = Object{"type": "string", "minLength": 1, "maxLength": MaxStopBy
 var (
 	renderingSchemas = map[string]Object{"add_generation_prompt": boolean, "continue_final_message": boolean, "chat_template_kwargs": {"type": "object",
 		"propertyNames": Object{"pattern": "^[A-Za-z][A-Za-z0-9_]{0,63}$"}}}
-	toolSchemas      = map[string]Object{"tools": list(ref("Tool"), 1, MaxTools), "parallel_tool_calls": boolean,
+	toolSchemas = map[string]Object{"tools": list(ref("Tool"), 1, MaxTools), "parallel_tool_calls": boolean,
 		"tool_choice": oneOf(words(string(ToolsNone), string(ToolsAuto), string(ToolsRequired)),
 			members(map[string]Object{"type": words("function"), "function": members(map[string]Object{"name": toolNameSchema}, "name")}, "function"))}
 	chatSchemas = map[string]Object{"messages": list(ref("Message"), 1, MaxMessages), "max_completion_tokens": integer(1, MaxTokens),

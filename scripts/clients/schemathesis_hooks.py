@@ -26,7 +26,10 @@ def small(value):
         return value[: MAX_TEXT if value.isascii() else MAX_TEXT // 2]
     if isinstance(value, list):
         return [small(v) for v in value[:MAX_LIST]]
-    return {k: small(v) for k, v in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {k: small(v) for k, v in value.items()}
+    beyond = isinstance(value, (int, float)) and not -(1 << 63) <= value < 1 << 63  # numbers of arguments are read as 64 bits
+    return 0 if beyond else value
 
 
 def ids(value):
@@ -98,6 +101,9 @@ def settle(body, path):
         body["logprobs"] = True
     if body.get("continue_final_message") is True:
         body["add_generation_prompt"] = False
+        last = body["messages"][-1] if "messages" in body else {}
+        if not isinstance(last.get("content"), str):
+            body.pop("continue_final_message")  # there is no text to go on with
     settle_format(body)
     settle_tools(body)
 
@@ -136,7 +142,7 @@ def settle_tools(body):
             if isinstance(holder, dict) and holder.get("name") in names:
                 holder["name"] = f"f{i}"  # two functions cannot have one name
             names.add(holder.get("name") if isinstance(holder, dict) else None)
-    if isinstance(body.get("tool_choice"), dict) or not isinstance(tools, list):
+    if isinstance(body.get("tool_choice"), dict) or not tools:
         body.pop("tool_choice", None)  # it would have to name one of the tools
 
 
