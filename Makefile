@@ -73,7 +73,7 @@ clients: native build ## drive the server with unchanged clients (CLIENTS="NAME.
 	@python3 scripts/clients/run.py $(CLIENTS)
 
 .PHONY: schemathesis
-schemathesis: native build ## let schemathesis try the server by its own /openapi.json, for about three minutes
+schemathesis: native build ## let schemathesis try the server by its own /openapi.json, for about five minutes
 	@python3 scripts/clients/schemathesis_run.py
 
 .PHONY: fuzz

@@ -12,7 +12,9 @@ from schemathesis import GenerationMode
 
 MODEL = os.environ["ASTRO_MODEL"]
 VOCAB, MAX_TEXT, MAX_LIST, MAX_ANSWER = int(os.environ["ASTRO_VOCAB"]), 24, 4, 8
-BLOCK_NAMES = ("name", "id", "input", "content", "tool_use_id", "is_error")  # of other blocks: as additional ones, they may be refused
+BLOCKS = {"text": {"text"}, "input_text": {"text"}, "output_text": {"text"}, "tool_use": {"id", "name", "input"},
+          "tool_result": {"tool_use_id", "content", "is_error"}}  # members of content blocks; as additional ones elsewhere they may be refused
+BLOCK_NAMES = set().union(*BLOCKS.values())
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"], "additionalProperties": False}
 
 
@@ -28,7 +30,8 @@ def small(value):
     if isinstance(value, list):
         return [small(v) for v in value[:MAX_LIST]]
     if isinstance(value, dict):
-        others = BLOCK_NAMES if value.get("type") in ("text", "input_text", "output_text") else ()
+        kind = value.get("type")
+        others = BLOCK_NAMES - BLOCKS[kind] if isinstance(kind, str) and kind in BLOCKS else ()
         return {k: small(v) for k, v in value.items() if k not in others}
     beyond = isinstance(value, (int, float)) and not -(1 << 63) <= value < 1 << 63  # numbers of arguments are read as 64 bits
     return 0 if beyond else value
@@ -108,6 +111,7 @@ def settle(body, path):
             body.pop("continue_final_message")  # there is no text to go on with
     settle_format(body)
     settle_tools(body)
+    settle_exclusions(body)
 
 
 def settle_format(body):
@@ -125,11 +129,21 @@ def settle_format(body):
         given = [k for k in ("json", "regex", "choice", "json_object") if structured.get(k) not in (None, False)]
         for k in given if isinstance(form, dict) else given[1:]:
             structured.pop(k)
-    if isinstance(form, dict) or isinstance(structured, dict):
+    text = body.get("text")
+    if isinstance(text, dict) and isinstance(text.get("format"), dict):
+        body.pop("structured_outputs", None)
+        if "schema" in text["format"]:
+            text["format"]["schema"] = schema(text["format"]["schema"])
+
+
+def settle_exclusions(body):
+    """What an answer in a format, or one that must be a call, excludes."""
+    if body.get("tool_choice") == "required":
+        for name in ("response_format", "structured_outputs", "text"):
+            body.pop(name, None)
+    if any(body.get(name) not in (None, "none", "auto") for name in ("response_format", "structured_outputs", "text", "tool_choice")):
         body.pop("allowed_token_ids", None)
-    text_form = body.get("text")
-    if isinstance(text_form, dict) and isinstance(text_form.get("format"), dict) and "schema" in text_form["format"]:
-        text_form["format"]["schema"] = schema(text_form["format"]["schema"])
+        body.pop("ignore_eos", None)
 
 
 def settle_tools(body):
@@ -148,15 +162,21 @@ def settle_tools(body):
         body.pop("tool_choice", None)  # it would have to name one of the tools
 
 
+def names(schema):
+    """The names of all properties in a part of the document."""
+    if isinstance(schema, list):
+        return set().union(*[names(part) for part in schema])
+    if not isinstance(schema, dict):
+        return set()
+    own = set(schema["properties"]) if isinstance(schema.get("properties"), dict) else set()
+    return own.union(*[names(part) for part in schema.values()])
+
+
 def borrowed(operation):
-    """Names of parameters that other operations have and this one has not: as additional ones, they may be refused by name."""
+    """Names that mean something elsewhere in the document: as additional ones of this operation, they may be refused."""
     schemas = operation.schema.raw_schema["components"]["schemas"]
-
-    def names(schema):
-        return set(schema.get("properties", {})).union(*[names(s) for s in schema.get("anyOf", [])])
-
-    own = operation.definition.raw["requestBody"]["content"]["application/json"]["schema"]["$ref"].split("/")[-1]
-    return set().union(*[names(s) for n, s in schemas.items() if n.endswith("Request")]) - names(schemas[own])
+    own = schemas[operation.definition.raw["requestBody"]["content"]["application/json"]["schema"]["$ref"].split("/")[-1]]
+    return names(schemas) - set().union(*[part.get("properties", {}) for part in [own, *own.get("anyOf", [])]])
 
 
 @schemathesis.hook
