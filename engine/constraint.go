@@ -42,14 +42,6 @@ func (c *constraint) take(token int32) (over bool, err error) {
 	return false, nil
 }
 
-// allowed is the mask of the next draw; nil = everything.
-func (c *constraint) allowed() []uint64 {
-	if c == nil {
-		return nil
-	}
-	return c.mask
-}
-
 // onlyAmong says that nothing but the given tokens may come next: then they cannot be banned as well.
 func (c *constraint) onlyAmong(tokens []int32) bool {
 	if c == nil {

@@ -151,7 +151,7 @@ func (q *sequence) row(n int) Row {
 	if end == len(q.tokens) && r.MaxTokens > 0 {
 		q.draw = sampler.Row{Params: r.Params, Prompt: r.Prompt, Output: q.output(), Allowed: r.Allowed, TopN: r.TopN}
 		if q.constraint != nil {
-			q.draw.Allowed = q.constraint.allowed()
+			q.draw.Allowed = q.constraint.mask
 		}
 		q.draw.Params.Seed = SampleSeed(r.Params.Seed, q.index)
 		if len(q.output()) < r.MinTokens && !q.constraint.onlyAmong(q.sub.stops) {

@@ -196,9 +196,7 @@ func readRequestID(r *reader) string {
 // ValidRequestID says whether a client's id is harmless in headers and logs.
 func ValidRequestID(id string) bool {
 	for i := range len(id) {
-		c := id[i]
-		word := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
-		if !word || i == MaxRequestIDBytes {
+		if c := id[i]; !isWord(c) && c != '.' || i == MaxRequestIDBytes {
 			return false
 		}
 	}
@@ -235,12 +233,16 @@ func (o *Options) ignore(r *reader) {
 func headerSafe(name string) string {
 	safe := []byte(name)
 	for i, c := range safe {
-		word := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-		if !word && c != '_' && c != '.' && c != '-' && c != '[' && c != ']' {
+		if !isWord(c) && c != '.' && c != '[' && c != ']' {
 			safe[i] = '?'
 		}
 	}
 	return string(safe)
+}
+
+// isWord says whether c is a letter, a digit, '_' or '-'.
+func isWord(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'
 }
 
 // check tests what concerns more than one parameter, after defaults.

@@ -114,7 +114,7 @@ func readFunction(r *reader, t *Tool) {
 func readToolName(r *reader) string {
 	name := r.text(MaxToolNameBytes)
 	for _, c := range []byte(name) {
-		if word := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'; !word {
+		if !isWord(c) {
 			r.fail("invalid_value", "Invalid '%s': expected letters, digits, '_' and '-'.", r.param())
 		}
 	}

@@ -180,6 +180,14 @@ func (s *Server) startStream(ctx *fasthttp.RequestCtx, id string, body func(w *e
 	})
 }
 
+// checkAsked checks what every request of a model asks for.
+func (s *Server) checkAsked(ctx *fasthttp.RequestCtx, o *openai.Options) *openai.Error {
+	if err := s.checkModel(o.Model); err != nil {
+		return err
+	}
+	return s.noteIgnored(ctx, o)
+}
+
 // noteIgnored tells the client which parameters had no effect, or refuses them if the server is strict.
 func (s *Server) noteIgnored(ctx *fasthttp.RequestCtx, o *openai.Options) *openai.Error {
 	if len(o.Ignored) == 0 {

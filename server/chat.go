@@ -38,10 +38,7 @@ func (s *Server) newChat(ctx *fasthttp.RequestCtx, id, param string, q *openai.C
 
 // renderChat makes the tokens of a conversation that the server may answer.
 func (s *Server) renderChat(ctx *fasthttp.RequestCtx, param string, q *openai.ChatRequest) ([]int32, *openai.Error) {
-	if err := s.checkModel(q.Model); err != nil {
-		return nil, err
-	}
-	if err := s.noteIgnored(ctx, &q.Options); err != nil {
+	if err := s.checkAsked(ctx, &q.Options); err != nil {
 		return nil, err
 	}
 	return s.render(param, q.Messages, &q.Rendering, &q.Tooling)

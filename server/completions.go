@@ -15,18 +15,7 @@ func (s *Server) completions(ctx *fasthttp.RequestCtx, id string) *openai.Error 
 	if err != nil {
 		return err
 	}
-	id = bodyID(ctx, id, &q.Options)
-	if err := s.checkModel(q.Model); err != nil {
-		return err
-	}
-	if err := s.noteIgnored(ctx, &q.Options); err != nil {
-		return err
-	}
-	prompts := make([]prompt, len(q.Prompts))
-	for i := range q.Prompts {
-		prompts[i] = s.encode(&q.Prompts[i])
-	}
-	c, err := s.newCall(id, "prompt", &q.Options, prompts)
+	c, err := s.newTextCall(ctx, id, "prompt", &q.Options, q.Prompts)
 	if err != nil {
 		return err
 	}
@@ -34,6 +23,19 @@ func (s *Server) completions(ctx *fasthttp.RequestCtx, id string) *openai.Error 
 	c.defaultTokens = openai.DefaultCompletionTokens
 	c.observe(ctx, "text_completion")
 	return s.answer(ctx, c, completionFormat{c})
+}
+
+// newTextCall prepares the call of texts, or of token ids; param holds them.
+func (s *Server) newTextCall(ctx *fasthttp.RequestCtx, id, param string, o *openai.Options, texts []openai.Prompt) (*call, *openai.Error) {
+	id = bodyID(ctx, id, o)
+	if err := s.checkAsked(ctx, o); err != nil {
+		return nil, err
+	}
+	prompts := make([]prompt, len(texts))
+	for i := range texts {
+		prompts[i] = s.encode(&texts[i])
+	}
+	return s.newCall(id, param, o, prompts)
 }
 
 // completionFormat is the format of text completions.

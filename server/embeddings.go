@@ -15,18 +15,7 @@ func (s *Server) embeddings(ctx *fasthttp.RequestCtx, id string) *openai.Error {
 	if err != nil {
 		return err
 	}
-	id = bodyID(ctx, id, &q.Options)
-	if err := s.checkModel(q.Model); err != nil {
-		return err
-	}
-	if err := s.noteIgnored(ctx, &q.Options); err != nil {
-		return err
-	}
-	prompts := make([]prompt, len(q.Inputs))
-	for i := range q.Inputs {
-		prompts[i] = s.encode(&q.Inputs[i])
-	}
-	c, err := s.newCall(id, "input", &q.Options, prompts)
+	c, err := s.newTextCall(ctx, id, "input", &q.Options, q.Inputs)
 	if err != nil {
 		return err
 	}

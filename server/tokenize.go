@@ -78,12 +78,10 @@ func (s *Server) textOf(ids []int32) string {
 
 // checkTokenizer checks what both requests share; the model may be left out, since there is one tokenizer.
 func (s *Server) checkTokenizer(ctx *fasthttp.RequestCtx, o *openai.Options) *openai.Error {
-	if o.Model != "" {
-		if err := s.checkModel(o.Model); err != nil {
-			return err
-		}
+	if o.Model == "" {
+		return s.noteIgnored(ctx, o)
 	}
-	return s.noteIgnored(ctx, o)
+	return s.checkAsked(ctx, o)
 }
 
 // tokenizerInfo is GET /tokenizer_info: the model's tokenizer_config.json, which lets clients such as lm-eval render and count as the

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
+
+	"astro/internal/smallfile"
 )
 
 // maxTokenizerInfoBytes bounds the files that GET /tokenizer_info shows.
@@ -36,14 +37,9 @@ func tokenizerInfo(dir string) (json.RawMessage, error) {
 
 // readSmall reads a file that may be missing.
 func readSmall(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	text, err := smallfile.Read(path, maxTokenizerInfoBytes)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	case err != nil:
-		return nil, err
-	case info.Size() > maxTokenizerInfoBytes:
-		return nil, fmt.Errorf("%s has %d bytes; the limit is %d", path, info.Size(), maxTokenizerInfoBytes)
 	}
-	return os.ReadFile(path)
+	return text, err
 }

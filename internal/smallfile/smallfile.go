@@ -33,9 +33,14 @@ func Read(path string, limitBytes int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return ReadAll(f, path, limitBytes)
+}
+
+// ReadAll reads what is left of a file that is called name: at most limitBytes.
+func ReadAll(f io.Reader, name string, limitBytes int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, limitBytes+1))
 	if err == nil && int64(len(data)) > limitBytes {
-		err = fmt.Errorf("%s has more than %d bytes", path, limitBytes)
+		err = fmt.Errorf("%s has more than %d bytes", name, limitBytes)
 	}
 	return data, err
 }

@@ -80,8 +80,6 @@ func (b *textBuilder) add(t text) {
 
 func (b *textBuilder) text() text { return text{b.s.String(), b.spans} }
 
-func (b *textBuilder) segments() []Segment { return b.text().segments() }
-
 func concat(a, b text) text {
 	var out textBuilder
 	out.add(a)

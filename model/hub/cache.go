@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 
+	"astro/internal/smallfile"
+
 	hf "github.com/gomlx/go-huggingface/hub"
 )
 
@@ -154,11 +156,7 @@ func (c *cache) read(at string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("%s has more than %d bytes", at, limit)
-	}
-	return text, err
+	return smallfile.ReadAll(f, at, limit)
 }
 
 // link puts files into a commit's snapshot.

@@ -172,9 +172,26 @@ func Load(dir string, backend compute.Backend) (Content, error) {
 	return c, nil
 }
 
-// Newest is the path of the complete checkpoint with the most steps under parent; "" if there is none. Folders that do not
-// agree with their manifest are passed over.
+// Resume is Load for a run that goes on, with what the run kept of itself (Content.Owner); same says whether that is this run. other
+// ends the error for a checkpoint of another one: "run; use another folder", for instance.
+func Resume[O any](dir string, backend compute.Backend, other string, same func(O) bool) (Content, O, error) {
+	var was O
+	c, err := Load(dir, backend)
+	if err != nil {
+		return c, was, err
+	}
+	if err := json.Unmarshal(c.Owner, &was); err != nil || !same(was) {
+		return c, was, fmt.Errorf("the checkpoint %s is of another %s", dir, other)
+	}
+	return c, was, nil
+}
+
+// Newest is the path of the complete checkpoint with the most steps under parent; "" if there is none, as where parent is "". Folders
+// that do not agree with their manifest are passed over.
 func Newest(parent string) (string, error) {
+	if parent == "" {
+		return "", nil
+	}
 	dirs, err := os.ReadDir(parent)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil

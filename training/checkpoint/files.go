@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"astro/internal/smallfile"
 	"astro/model"
 	"astro/model/safetensors"
 
@@ -21,14 +22,7 @@ import (
 func readManifest(dir string) (Manifest, error) {
 	var m Manifest
 	path := filepath.Join(dir, manifestName)
-	info, err := os.Stat(path)
-	if err != nil {
-		return m, err
-	}
-	if info.Size() > maxManifestBytes {
-		return m, fmt.Errorf("%s has %d bytes; the limit is %d", manifestName, info.Size(), maxManifestBytes)
-	}
-	text, err := os.ReadFile(path)
+	text, err := smallfile.Read(path, maxManifestBytes)
 	if err != nil {
 		return m, err
 	}

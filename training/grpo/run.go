@@ -12,6 +12,7 @@ import (
 	"reflect"
 
 	"astro/internal/device"
+	"astro/internal/smallfile"
 	"astro/model"
 	"astro/training/checkpoint"
 	"astro/training/trainer"
@@ -153,12 +154,10 @@ func (p *parts) close() {
 // parts makes the trainer from w or a checkpoint, and the reference from w.
 func (r *run) parts(d *device.Device, w *model.Weights) (p *parts, err error) {
 	c, loss := r.owner.Config, r.owner.Config.Objective.Loss()
-	path := ""
-	if r.work.Dir != "" {
-		if path, err = checkpoint.Newest(r.work.Dir); err != nil {
-			w.Free()
-			return nil, err
-		}
+	path, err := checkpoint.Newest(r.work.Dir)
+	if err != nil {
+		w.Free()
+		return nil, err
 	}
 	p = &parts{}
 	if path == "" {
@@ -186,13 +185,9 @@ func (r *run) parts(d *device.Device, w *model.Weights) (p *parts, err error) {
 
 // resume loads a checkpoint.
 func (r *run) resume(d *device.Device, path string, loss trainer.Loss, p *parts) error {
-	content, err := checkpoint.Load(path, d.Backend())
+	content, was, err := checkpoint.Resume(path, d.Backend(), "run: its settings or problems differ; use another folder, or those that it was made with", r.owner.same)
 	if err != nil {
 		return err
-	}
-	var was owner
-	if err := json.Unmarshal(content.Owner, &was); err != nil || !was.same(r.owner) {
-		return fmt.Errorf("the checkpoint %s is of another run: its settings or problems differ; use another folder, or those that it was made with", path)
 	}
 	if p.prompts, err = readPrompts(path); err != nil {
 		return err
@@ -204,16 +199,9 @@ func (r *run) resume(d *device.Device, path string, loss trainer.Loss, p *parts)
 
 func readPrompts(dir string) (*prompts, error) {
 	path := filepath.Join(dir, promptsName)
-	info, err := os.Stat(path)
+	text, err := smallfile.Read(path, maxPromptsBytes)
 	if err != nil {
 		return nil, fmt.Errorf("the checkpoint is not one of grpo: %w", err)
-	}
-	if info.Size() > maxPromptsBytes {
-		return nil, fmt.Errorf("%s has %d bytes; the limit is %d", path, info.Size(), maxPromptsBytes)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
 	}
 	var p prompts
 	if err := json.Unmarshal(text, &p); err != nil {

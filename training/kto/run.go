@@ -103,11 +103,9 @@ func (r *run) open(d *device.Device, w *model.Weights) (err error) {
 	if err := r.config.Validate(); err != nil {
 		return err
 	}
-	path := ""
-	if r.work.Dir != "" {
-		if path, err = checkpoint.Newest(r.work.Dir); err != nil {
-			return err
-		}
+	path, err := checkpoint.Newest(r.work.Dir)
+	if err != nil {
+		return err
 	}
 	if path != "" {
 		return r.resume(d, path)
@@ -122,13 +120,9 @@ func (r *run) open(d *device.Device, w *model.Weights) (err error) {
 
 // resume loads a checkpoint.
 func (r *run) resume(d *device.Device, path string) error {
-	content, err := checkpoint.Load(path, d.Backend())
+	content, was, err := checkpoint.Resume(path, d.Backend(), "run: its settings or problems differ; use another folder, or those that it was made with", r.owner.same)
 	if err != nil {
 		return err
-	}
-	var was owner
-	if err := json.Unmarshal(content.Owner, &was); err != nil || !was.same(r.owner) {
-		return fmt.Errorf("the checkpoint %s is of another run: its settings or problems differ; use another folder, or those that it was made with", path)
 	}
 	r.owner.Rounds, r.saved = was.Rounds, was.Rounds
 	r.trainer, err = loss().Resume(d, content, r.config.schedule())

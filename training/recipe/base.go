@@ -163,11 +163,9 @@ func (b Base) start(d *device.Device, work Work) (*run, error) {
 		return nil, err
 	}
 	r := &run{recipe: b, work: work, source: source, packer: trainer.NewPacker(b.Rows, b.RowTokens)}
-	path := ""
-	if work.Dir != "" {
-		if path, err = checkpoint.Newest(work.Dir); err != nil {
-			return nil, err
-		}
+	path, err := checkpoint.Newest(work.Dir)
+	if err != nil {
+		return nil, err
 	}
 	if path != "" {
 		return r, r.resume(d, path)
@@ -183,13 +181,10 @@ func (b Base) start(d *device.Device, work Work) (*run, error) {
 // resume loads a checkpoint and draws again the documents that it has seen, so that the next batch is the one that would have
 // come.
 func (r *run) resume(d *device.Device, path string) error {
-	c, err := checkpoint.Load(path, d.Backend())
+	const other = "recipe; use another folder, or the flags that it was made with"
+	c, was, err := checkpoint.Resume(path, d.Backend(), other, func(was owner) bool { return reflect.DeepEqual(was.Recipe, r.recipe) })
 	if err != nil {
 		return err
-	}
-	var was owner
-	if err := json.Unmarshal(c.Owner, &was); err != nil || !reflect.DeepEqual(was.Recipe, r.recipe) {
-		return fmt.Errorf("the checkpoint %s is of another recipe; use another folder, or the flags that it was made with", path)
 	}
 	if r.trainer, err = trainer.Resume(d, c, r.recipe.Optimizer); err != nil {
 		return err

@@ -41,6 +41,11 @@ type SearchSummary struct {
 	Elapsed     time.Duration
 }
 
+// Rate is the tokens per second that this run drew.
+func (s SearchSummary) Rate() float64 {
+	return float64(s.GrownTokens) / max(s.Elapsed.Seconds(), 1e-3)
+}
+
 // Trees is how many there are.
 func (s SearchSummary) Trees() int { return s.Resumed + s.Grown }
 

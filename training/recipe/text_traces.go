@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"astro/internal/smallfile"
 	"astro/model/chat"
 	"astro/model/tokenizer"
 )
@@ -63,10 +64,7 @@ func TextTokens(dir string) (func(text string) ([]int32, []int, error), error) {
 func endToken(dir string, t *tokenizer.Tokenizer) (int32, error) {
 	const maxBytes = 16 << 20
 	path := filepath.Join(dir, "tokenizer_config.json")
-	if info, err := os.Stat(path); err == nil && info.Size() > maxBytes {
-		return 0, fmt.Errorf("%s is larger than %d bytes", path, maxBytes)
-	}
-	data, err := os.ReadFile(path)
+	data, err := smallfile.Read(path, maxBytes)
 	if err != nil {
 		return 0, fmt.Errorf("find the end of sequence: %w", err)
 	}

@@ -103,11 +103,9 @@ func start(d *device.Device, w *model.Weights, examples []Example, c Config, wor
 		work.EverySteps = 200
 	}
 	r = &run{owner: owner{"sft", c, len(examples), fingerprint(examples)}, work: work, steps: c.Steps(examples), feed: newFeed(c, examples), saved: -1}
-	path := ""
-	if work.Dir != "" {
-		if path, err = checkpoint.Newest(work.Dir); err != nil {
-			return nil, err
-		}
+	path, err := checkpoint.Newest(work.Dir)
+	if err != nil {
+		return nil, err
 	}
 	if path != "" {
 		err = r.resume(d, path)
@@ -124,13 +122,10 @@ func start(d *device.Device, w *model.Weights, examples []Example, c Config, wor
 
 // resume loads a checkpoint and passes over the batches that it has seen.
 func (r *run) resume(d *device.Device, path string) error {
-	c, err := checkpoint.Load(path, d.Backend())
+	const other = "run: its settings or examples differ; use another folder, or those that it was made with"
+	c, _, err := checkpoint.Resume(path, d.Backend(), other, func(was owner) bool { return reflect.DeepEqual(was, r.owner) })
 	if err != nil {
 		return err
-	}
-	var was owner
-	if err := json.Unmarshal(c.Owner, &was); err != nil || !reflect.DeepEqual(was, r.owner) {
-		return fmt.Errorf("the checkpoint %s is of another run: its settings or examples differ; use another folder, or those that it was made with", path)
 	}
 	if r.trainer, err = trainer.Resume(d, c, r.owner.Config.Schedule(r.steps)); err != nil {
 		return err

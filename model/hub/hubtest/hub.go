@@ -55,9 +55,6 @@ func (h *Hub) Close() {
 	h.storage.Close()
 }
 
-// StorageURL is where the large files are.
-func (h *Hub) StorageURL() string { return h.storage.URL }
-
 // Put makes files the newest commit of a repository's branch, and returns the commit.
 func (h *Hub) Put(repo, branch string, files map[string][]byte) string {
 	h.mu.Lock()

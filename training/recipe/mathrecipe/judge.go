@@ -2,12 +2,8 @@ package mathrecipe
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"astro/engine"
 	"astro/model"
@@ -87,63 +83,30 @@ func (r *run) evaluate(ctx context.Context, part string) (func(string) error, an
 		if err != nil {
 			return nil, nil, err
 		}
-		answers[arm], names = all, append(names, answersName(arm))
+		answers[arm], names = all, append(names, report.FileName(arm))
 	}
-	graphs, err := r.graphs(part, answers[AstroRL])
+	graphs, err := report.Graphs(part, answers[AstroRL], r.config.Eval.Graphs, graph)
 	if err != nil {
 		return nil, nil, err
 	}
 	return func(dir string) error { return stages.CopyFiles(dir, part, append(names, graphs...)...) }, compare(&r.config, answers, learned.Curve), nil
 }
 
-func answersName(arm stages.Name) string { return string(arm) + ".json" }
-
 // judge asks one model the test problems.
-func (r *run) judge(ctx context.Context, part string, arm stages.Name, index int) (all []report.Answered, err error) {
-	path := filepath.Join(part, answersName(arm))
-	if err := stages.ReadJSON(path, &all); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return all, err
-	}
-	w, err := r.load(arm)
-	if err != nil {
-		return nil, err
-	}
-	n := len(r.test)
-	all, err = r.ask(ctx, w, r.test, r.config.Eval.Samples, true, func(done int) {
-		r.tell(Evaluate, index*n+done, len(Models)*n, string(arm))
-	})
-	if err != nil {
-		return nil, err
-	}
-	return all, stages.WriteJSON(path, all)
-}
-
-// graphs draws answers that went back and were right in the end, one of a problem, and gives the names of their files.
-func (r *run) graphs(part string, all []report.Answered) (names []string, err error) {
-	for _, a := range all {
-		for _, x := range a.Answers {
-			if len(names) == r.config.Eval.Graphs {
-				return names, nil
-			}
-			if !x.Correct || x.Returns == 0 {
-				continue
-			}
-			name := fmt.Sprintf("graph-%d.svg", len(names)+1)
-			if err := writeFile(filepath.Join(part, name), reasoning.Text(a.Problem, x.Text).WriteSVG); err != nil {
-				return nil, err
-			}
-			names = append(names, name)
-			break
+func (r *run) judge(ctx context.Context, part string, arm stages.Name, index int) ([]report.Answered, error) {
+	return report.Kept(part, arm, func() ([]report.Answered, error) {
+		w, err := r.load(arm)
+		if err != nil {
+			return nil, err
 		}
-	}
-	return names, nil
+		n := len(r.test)
+		return r.ask(ctx, w, r.test, r.config.Eval.Samples, true, func(done int) {
+			r.tell(Evaluate, index*n+done, len(Models)*n, string(arm))
+		})
+	})
 }
 
-// writeFile writes a file through a function.
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(write(f), f.Close())
+// graph draws an answer.
+func graph(a report.Answered, x report.Answer) (func(io.Writer) error, error) {
+	return reasoning.Text(a.Problem, x.Text).WriteSVG, nil
 }

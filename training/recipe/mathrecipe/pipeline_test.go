@@ -171,7 +171,7 @@ func checkArms(t *testing.T, p *Pipeline) {
 	t.Helper()
 	var s searchFigures
 	var l traceFigures
-	var a, d sftFigures
+	var a, d learning.Imitated
 	var astro, direct learning.Figures
 	f := p.stages()
 	if err := errors.Join(f.Figures(Search, &s), f.Figures(Linearize, &l), f.Figures(AstroSFT, &a), f.Figures(DirectSFT, &d), f.Figures(AstroRL, &astro), f.Figures(DirectRL, &direct)); err != nil {

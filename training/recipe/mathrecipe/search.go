@@ -52,7 +52,7 @@ func (r *run) search(ctx context.Context, part string) (func(string) error, any,
 	s := recipe.Search{Config: c.Search, Settings: fmt.Sprintf("%s, temperature %g, model %.12s", r.text, c.Temperature, r.identity), Out: filepath.Join(part, treesName),
 		Problems: r.train, Parallel: c.SearchBlock, Policy: begin, LockStep: true}
 	summary, err := s.Run(ctx, func(s recipe.SearchSummary) {
-		r.tell(Search, s.Trees()+s.Failures(), s.Problems, fmt.Sprintf("%d solved  %.0f tok/s", s.Solved, rate(s)))
+		r.tell(Search, s.Trees()+s.Failures(), s.Problems, fmt.Sprintf("%d solved  %.0f tok/s", s.Solved, s.Rate()))
 	})
 	switch {
 	case err != nil:
@@ -62,12 +62,8 @@ func (r *run) search(ctx context.Context, part string) (func(string) error, any,
 			summary.Trees(), summary.Failures(), summary.FirstError)
 	}
 	f := searchFigures{Trees: summary.Trees(), Solved: summary.Solved, Right: summary.Right, Wrong: summary.Wrong, Failed: summary.Failed,
-		Tokens: summary.Tokens, Busy: busy(), Rate: rate(summary)}
+		Tokens: summary.Tokens, Busy: busy(), Rate: summary.Rate()}
 	return func(dir string) error { return stages.CopyFiles(dir, part, treesName) }, f, nil
-}
-
-func rate(s recipe.SearchSummary) float64 {
-	return float64(s.GrownTokens) / max(s.Elapsed.Seconds(), 1e-3)
 }
 
 // openPolicy gives what each block of trees draws from, and how busy its slots were.

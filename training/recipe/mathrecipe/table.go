@@ -3,9 +3,7 @@ package mathrecipe
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"astro/training/eval"
@@ -106,15 +104,8 @@ type Table struct {
 	Model string `json:"model"` // its name
 	Seed  uint64 `json:"seed"`
 	Results
-	Stages        []StageNote `json:"stages"`
+	Stages        []stages.Note `json:"stages"`
 	astro, direct learning.Figures
-}
-
-// StageNote is the figures of a stage in words.
-type StageNote struct {
-	Stage   stages.Name `json:"stage"`
-	Note    string      `json:"note"`
-	Seconds float64     `json:"seconds"` // in the process that finished it
 }
 
 // NewTable reads the results of a run whose evaluation is sealed.
@@ -126,15 +117,15 @@ func NewTable(p *Pipeline) (*Table, error) {
 			return nil, fmt.Errorf("make the table: %w", err)
 		}
 	}
+	var names []stages.Name
 	for _, name := range Names() {
-		seal, err := f.Seal(stages.Name(name))
-		if err != nil {
-			return nil, err
-		}
-		if seal != nil {
-			t.Stages = append(t.Stages, StageNote{seal.Stage, seal.Note, seal.Seconds})
-		}
+		names = append(names, stages.Name(name))
 	}
+	notes, err := f.Notes(names)
+	if err != nil {
+		return nil, err
+	}
+	t.Stages = notes
 	return t, nil
 }
 
@@ -145,42 +136,26 @@ func (t *Table) Write(dir string) error {
 	for name, plot := range learning.Plots(curves) {
 		files[name] = plot.SVG()
 	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := stages.WriteWhole(filepath.Join(dir, name), []byte(files[name])); err != nil {
-			return fmt.Errorf("write the table: %w", err)
-		}
+	if err := stages.WriteTexts(dir, files); err != nil {
+		return fmt.Errorf("write the table: %w", err)
 	}
 	return stages.WriteJSON(filepath.Join(dir, "table.json"), t)
 }
 
 // Text is the table for a terminal.
-func (t *Table) Text() string {
-	return t.say(func(h string) string { return h + "\n" }, report.Grid.Text)
-}
+func (t *Table) Text() string { return report.Terminal.Write(t.parts()) }
 
 // Markdown is the table for a page.
-func (t *Table) Markdown() string {
-	return t.say(func(h string) string { return "## " + h + "\n\n" }, report.Grid.Markdown)
-}
+func (t *Table) Markdown() string { return report.Page.Write(t.parts()) }
 
-// say writes all parts of the table.
-func (t *Table) say(head func(string) string, table func(report.Grid) string) string {
-	var b strings.Builder
-	part := func(title string, g report.Grid) {
-		if len(g) > 1 {
-			b.WriteString(head(title) + table(g) + "\n")
-		}
-	}
-	part(fmt.Sprintf("%s, seed %d: %d test problems x %d samples, temperature 1", t.Model, t.Seed, t.Rows[0].Pass1.N, t.Rows[0].Samples), t.grid())
-	part("Differences of pass@1 in points, paired by problem, with 95 % intervals (bootstrap)", report.DifferenceGrid(t.Differences))
-	part("One answer of an astro arm beside as many answers of another model as cost the same tokens", report.MatchedGrid(t.Matched))
-	part("Backtracks and being right: Pearson's r with 95 % interval; points of a learning curve are not independent", report.CorrelationGrid(t.Correlations))
+func (t *Table) parts() []report.Part {
 	notes := report.Grid{{"stage", "s", "what came out"}}
 	for _, n := range t.Stages {
 		notes = append(notes, []string{string(n.Stage), fmt.Sprintf("%.0f", n.Seconds), n.Note})
 	}
-	part("Stages", notes)
-	return b.String()
+	title := fmt.Sprintf("%s, seed %d: %d test problems x %d samples, temperature 1", t.Model, t.Seed, t.Rows[0].Pass1.N, t.Rows[0].Samples)
+	parts := append([]report.Part{{Title: title, Grid: t.grid()}}, report.Comparisons(t.Differences, t.Matched, "Backtracks", t.Correlations)...)
+	return append(parts, report.Part{Title: "Stages", Grid: notes})
 }
 
 func (t *Table) grid() report.Grid {

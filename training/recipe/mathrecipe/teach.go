@@ -13,19 +13,6 @@ import (
 	"astro/training/sft"
 )
 
-// sftFigures are kept of supervised learning.
-type sftFigures struct {
-	Examples int     `json:"examples"`
-	Steps    int     `json:"steps"`
-	Tokens   int     `json:"tokens"`
-	Loss     float64 `json:"loss"`
-}
-
-// String is the figures in words.
-func (f sftFigures) String() string {
-	return fmt.Sprintf("%d examples, %d updates, %.2fM tokens, last loss %.3f", f.Examples, f.Steps, float64(f.Tokens)/1e6, f.Loss)
-}
-
 // imitate teaches the model the traces of an arm, all tokens in the loss that the traces say.
 func (r *run) imitate(arm stages.Name) stages.Work {
 	return func(ctx context.Context, part string) (func(string) error, any, error) {
@@ -38,32 +25,21 @@ func (r *run) imitate(arm stages.Name) stages.Work {
 		if err != nil {
 			return nil, nil, err
 		}
-		const everySteps = 50
-		trained, err := sft.Train(ctx, r.Device, w, examples, r.config.packed(examples), sft.Work{Dir: filepath.Join(part, "checkpoints"), EverySteps: everySteps},
-			func(s sft.Progress) {
-				r.tell(arm, s.Step, s.Steps, fmt.Sprintf("loss %.4f  %.0f tok/s", s.Loss, s.PerSecond))
-			})
+		w, figures, err := learning.Imitate(ctx, r.Device, w, examples, r.config.packed(examples), filepath.Join(part, "checkpoints"),
+			func(done, total int, note string) { r.tell(arm, done, total, note) })
 		if err != nil {
 			return nil, nil, err
 		}
-		last := trained.Last
-		return r.writer(trained.Weights), sftFigures{len(examples), last.Steps, last.Tokens, last.Loss}, nil
+		return r.writer(w), figures, nil
 	}
 }
 
 // packed chooses rows that the longest example fits in, as many of them as a micro-batch holds, and as many micro-batches as have the wanted
 // number of examples.
 func (c Config) packed(examples []sft.Example) sft.Config {
-	const shortestRowTokens = 128
 	s := c.SFT
-	s.RowTokens = shortestRowTokens
-	total := 0
-	for _, e := range examples {
-		s.RowTokens = max(s.RowTokens, len(e.Tokens)-1)
-		total += len(e.Tokens) - 1
-	}
-	s.Rows = rowsOf(c.BatchTokens, s.RowTokens)
-	wanted := float64(c.BatchExamples) * float64(total) / float64(max(1, len(examples)))
+	rowTokens, wanted := learning.Room(examples, c.BatchExamples)
+	s.RowTokens, s.Rows = rowTokens, rowsOf(c.BatchTokens, rowTokens)
 	s.Batches = max(1, int(wanted/float64(s.Rows*s.RowTokens)+.5))
 	return s
 }

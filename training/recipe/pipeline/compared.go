@@ -32,8 +32,8 @@ var comparedPairs = [][2]Stage{{Base, SPOC}, {SPOC, AstroRL}, {Base, StepKTO}, {
 // comparedFigures are kept of such a stage.
 type comparedFigures struct {
 	learning.Figures
-	Taught *sftFigures `json:"taught,omitempty"` // before it learnt by rewards
-	Row    Row         `json:"row"`
+	Taught *learning.Imitated `json:"taught,omitempty"` // before it learnt by rewards
+	Row    Row                `json:"row"`
 }
 
 // String is the figures in words.
@@ -46,7 +46,7 @@ func (f comparedFigures) String() string {
 }
 
 // finish learns, judges the model and seals it with its answers.
-func (p *Pipeline) finish(ctx context.Context, part string, arm Stage, l *learning.Learning, taught *sftFigures) (func(string) error, any, error) {
+func (p *Pipeline) finish(ctx context.Context, part string, arm Stage, l *learning.Learning, taught *learning.Imitated) (func(string) error, any, error) {
 	w, learnt, err := l.Run(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -63,7 +63,7 @@ func (p *Pipeline) finish(ctx context.Context, part string, arm Stage, l *learni
 		return nil, nil, err
 	}
 	return func(dir string) error {
-		return errors.Join(stages.CopyFiles(dir, made, modelFiles...), stages.CopyFiles(dir, part, answersName(arm)))
+		return errors.Join(stages.CopyFiles(dir, made, modelFiles...), stages.CopyFiles(dir, part, report.FileName(arm)))
 	}, comparedFigures{learnt, taught, report.Measure(arm, answers)}, nil
 }
 
@@ -96,7 +96,7 @@ func (p *Pipeline) compareMore(s *SeedTable, c *seedCurves) error {
 		}
 		var f comparedFigures
 		var all []Answered
-		if err := errors.Join(p.figures(arm, &f), stages.ReadJSON(filepath.Join(p.folder(arm), answersName(arm)), &all)); err != nil {
+		if err := errors.Join(p.figures(arm, &f), stages.ReadJSON(filepath.Join(p.folder(arm), report.FileName(arm)), &all)); err != nil {
 			return err
 		}
 		answers[arm] = all
@@ -122,7 +122,7 @@ func (p *Pipeline) differ(s *SeedTable, answers map[Stage][]Answered, pair [2]St
 			return nil
 		}
 		var all []Answered
-		if err := stages.ReadJSON(filepath.Join(p.folder(Evaluate), answersName(arm)), &all); err != nil {
+		if err := stages.ReadJSON(filepath.Join(p.folder(Evaluate), report.FileName(arm)), &all); err != nil {
 			return err
 		}
 		answers[arm] = all

@@ -2,17 +2,14 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"astro/model"
 	"astro/training/linearize/reasoning"
 	"astro/training/random"
+	"astro/training/recipe/report"
 	"astro/training/recipe/stages"
 	"astro/training/reward"
 )
@@ -43,71 +40,37 @@ func (p *Pipeline) evaluate(ctx context.Context, part string) (func(string) erro
 		if err != nil {
 			return nil, nil, err
 		}
-		answers[arm], names = all, append(names, answersName(arm))
+		answers[arm], names = all, append(names, report.FileName(arm))
 	}
-	graphs, err := p.graphs(part, answers[AstroRL])
+	graphs, err := report.Graphs(part, answers[AstroRL], p.Config.Eval.Graphs, p.graph)
 	if err != nil {
 		return nil, nil, err
 	}
 	return func(dir string) error { return stages.CopyFiles(dir, part, append(names, graphs...)...) }, compare(&p.Config, answers, learned.Curve), nil
 }
 
-func answersName(arm Stage) string { return string(arm) + ".json" }
-
 // judge asks one model the test problems, and keeps its answers in part; answers that are there are not asked for again.
-func (p *Pipeline) judge(ctx context.Context, part string, arm Stage, load func() (*model.Weights, error), tell func(done, problems int)) (all []Answered, err error) {
-	path := filepath.Join(part, answersName(arm))
-	if err := stages.ReadJSON(path, &all); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return all, err
-	}
-	w, err := load()
-	if err != nil {
-		return nil, err
-	}
-	d, e := p.Config.domain(), p.Config.Eval
-	q := quiz{problems: d.Sample(d.Split().Test, e.Problems, random.New(0, streamTest)), samples: e.Samples, maxTokens: e.DirectTokens, seed: p.Config.Seed, texts: true}
-	if arm == AstroSFT || arm == AstroRL || arm == SPOC {
-		q.maxTokens = e.AstroTokens
-	}
-	all, err = p.ask(ctx, w, q, func(done int) { tell(done, len(q.problems)) })
-	if err != nil {
-		return nil, err
-	}
-	return all, stages.WriteJSON(path, all)
-}
-
-// graphs draws answers that went back and were right in the end, and gives the names of their files.
-func (p *Pipeline) graphs(part string, all []Answered) (names []string, err error) {
-	rules := reward.Countdown{MaxValue: p.Config.domain().MaxValue}
-	for _, a := range all {
-		for _, x := range a.Answers {
-			if len(names) == p.Config.Eval.Graphs {
-				return names, nil
-			}
-			if !x.Correct || x.Returns == 0 {
-				continue
-			}
-			problem, err := reward.ParseCountdown(a.Problem)
-			if err != nil {
-				return nil, err
-			}
-			words, _ := reward.CountdownWords(x.Text)
-			name := fmt.Sprintf("graph-%d.svg", len(names)+1)
-			if err := writeFile(filepath.Join(part, name), reasoning.Countdown(rules, problem, words).WriteSVG); err != nil {
-				return nil, err
-			}
-			names = append(names, name)
-			break // one of each problem
+func (p *Pipeline) judge(ctx context.Context, part string, arm Stage, load func() (*model.Weights, error), tell func(done, problems int)) ([]Answered, error) {
+	return report.Kept(part, arm, func() ([]Answered, error) {
+		w, err := load()
+		if err != nil {
+			return nil, err
 		}
-	}
-	return names, nil
+		d, e := p.Config.domain(), p.Config.Eval
+		q := quiz{problems: d.Sample(d.Split().Test, e.Problems, random.New(0, streamTest)), samples: e.Samples, maxTokens: e.DirectTokens, seed: p.Config.Seed, texts: true}
+		if arm == AstroSFT || arm == AstroRL || arm == SPOC {
+			q.maxTokens = e.AstroTokens
+		}
+		return p.ask(ctx, w, q, func(done int) { tell(done, len(q.problems)) })
+	})
 }
 
-// writeFile writes a file through a function.
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.Create(path)
+// graph draws an answer.
+func (p *Pipeline) graph(a Answered, x Answer) (func(io.Writer) error, error) {
+	problem, err := reward.ParseCountdown(a.Problem)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(write(f), f.Close())
+	words, _ := reward.CountdownWords(x.Text)
+	return reasoning.Countdown(reward.Countdown{MaxValue: p.Config.domain().MaxValue}, problem, words).WriteSVG, nil
 }

@@ -2,43 +2,26 @@ package pipeline
 
 import (
 	"fmt"
-	"iter"
-	"maps"
-	"strings"
 
 	"astro/training/recipe/report"
 )
 
-func keys(m map[string]string) iter.Seq[string] { return maps.Keys(m) }
-
 // Text is the table for a terminal.
-func (t *Table) Text() string {
-	return t.say(func(h string) string { return h + "\n" }, report.Grid.Text)
-}
+func (t *Table) Text() string { return report.Terminal.Write(t.parts()) }
 
 // Markdown is the table for a page.
-func (t *Table) Markdown() string {
-	return t.say(func(h string) string { return "## " + h + "\n\n" }, report.Grid.Markdown)
-}
+func (t *Table) Markdown() string { return report.Page.Write(t.parts()) }
 
-// say writes all parts of the table.
-func (t *Table) say(head func(string) string, table func(report.Grid) string) string {
-	var b strings.Builder
-	part := func(title string, g report.Grid) {
-		if len(g) > 1 {
-			b.WriteString(head(title) + table(g) + "\n")
-		}
-	}
-	part(fmt.Sprintf("Countdown, size %s: mean over %d seeds, standard errors over seeds", t.Size, len(t.Seeds)), t.meanGrid())
+func (t *Table) parts() []report.Part {
+	parts := []report.Part{{Title: fmt.Sprintf("Countdown, size %s: mean over %d seeds, standard errors over seeds", t.Size, len(t.Seeds)), Grid: t.meanGrid()}}
 	for i := range t.Seeds {
 		s := &t.Seeds[i]
-		part(fmt.Sprintf("Countdown, size %s, seed %d: %d test problems x %d samples, temperature 1", t.Size, s.Seed, s.Rows[0].Pass1.N, s.Rows[0].Samples), s.rowGrid())
-		part("Differences of pass@1 in points, paired by problem, with 95 % intervals (bootstrap)", report.DifferenceGrid(s.Differences))
-		part("One answer of an astro arm beside as many answers of another model as cost the same tokens", report.MatchedGrid(s.Matched))
-		part("Effort and being right: Pearson's r with 95 % interval; points of a learning curve are not independent", report.CorrelationGrid(s.Correlations))
-		part("Stages", t.Stages[i].grid())
+		title := fmt.Sprintf("Countdown, size %s, seed %d: %d test problems x %d samples, temperature 1", t.Size, s.Seed, s.Rows[0].Pass1.N, s.Rows[0].Samples)
+		parts = append(parts, report.Part{Title: title, Grid: s.rowGrid()})
+		parts = append(parts, report.Comparisons(s.Differences, s.Matched, "Effort", s.Correlations)...)
+		parts = append(parts, report.Part{Title: "Stages", Grid: t.Stages[i].grid()})
 	}
-	return b.String()
+	return parts
 }
 
 func (s *SeedTable) rowGrid() report.Grid {

@@ -62,18 +62,14 @@ func (p *Pipeline) search(ctx context.Context, part string) (func(string) error,
 	s := recipe.Search{Config: c.Search, Settings: fmt.Sprintf("countdown, numbers %d, values to %d", d.Numbers, d.MaxValue), Out: filepath.Join(part, treesName),
 		Problems: problems, Parallel: c.SearchBlock, Policy: policy.Next, LockStep: true}
 	summary, err := s.Run(ctx, func(s recipe.SearchSummary) {
-		p.tell(Event{Stage: Search, Done: s.Trees() + s.Failures(), Total: s.Problems, Note: fmt.Sprintf("%d solved  %.0f tok/s", s.Solved, rate(s))})
+		p.tell(Event{Stage: Search, Done: s.Trees() + s.Failures(), Total: s.Problems, Note: fmt.Sprintf("%d solved  %.0f tok/s", s.Solved, s.Rate())})
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	f := searchFigures{Trees: summary.Trees(), Solved: summary.Solved, Right: summary.Right, Wrong: summary.Wrong, Failed: summary.Failures(),
-		Tokens: summary.Tokens, Busy: policy.Busy(), Rate: rate(summary)}
+		Tokens: summary.Tokens, Busy: policy.Busy(), Rate: summary.Rate()}
 	return func(dir string) error { return stages.CopyFiles(dir, part, treesName) }, f, nil
-}
-
-func rate(s recipe.SearchSummary) float64 {
-	return float64(s.GrownTokens) / max(s.Elapsed.Seconds(), 1e-3)
 }
 
 // searchProblems draws problems of training multisets.

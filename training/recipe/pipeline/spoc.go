@@ -12,6 +12,7 @@ import (
 	"astro/training/grpo"
 	"astro/training/linearize"
 	"astro/training/recipe"
+	"astro/training/recipe/learning"
 	"astro/training/recipe/stages"
 	"astro/training/reward"
 	"astro/training/sft"
@@ -79,7 +80,7 @@ func (p *Pipeline) spoc(ctx context.Context, part string) (func(string) error, a
 }
 
 // spocTaught makes the folder of the model that learning begins with, unless it is there.
-func (p *Pipeline) spocTaught(ctx context.Context, part, dir string) (f sftFigures, err error) {
+func (p *Pipeline) spocTaught(ctx context.Context, part, dir string) (f learning.Imitated, err error) {
 	const name = "taught.json"
 	if err := stages.ReadJSON(filepath.Join(dir, name), &f); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return f, err

@@ -22,15 +22,8 @@ type Table struct {
 
 // SeedNotes says what each stage of a seed gave.
 type SeedNotes struct {
-	Seed  uint64      `json:"seed"`
-	Notes []StageNote `json:"notes"`
-}
-
-// StageNote is the figures of a stage in words.
-type StageNote struct {
-	Stage   Stage   `json:"stage"`
-	Note    string  `json:"note"`
-	Seconds float64 `json:"seconds"` // in the process that finished it
+	Seed  uint64        `json:"seed"`
+	Notes []stages.Note `json:"notes"`
 }
 
 // MeanRow is an arm over seeds; standard errors are over seeds.
@@ -85,17 +78,15 @@ func (t *Table) add(p *Pipeline) error {
 	if err := p.compareMore(&s, &c); err != nil {
 		return err
 	}
-	notes := SeedNotes{Seed: p.Config.Seed}
+	var names []Stage
 	for _, stage := range p.plan(nil) {
-		seal, err := p.stages().Seal(stage.Name)
-		if err != nil {
-			return err
-		}
-		if seal != nil {
-			notes.Notes = append(notes.Notes, StageNote{seal.Stage, seal.Note, seal.Seconds})
-		}
+		names = append(names, stage.Name)
 	}
-	t.Seeds, t.curves, t.Stages = append(t.Seeds, s), append(t.curves, c), append(t.Stages, notes)
+	notes, err := p.stages().Notes(names)
+	if err != nil {
+		return err
+	}
+	t.Seeds, t.curves, t.Stages = append(t.Seeds, s), append(t.curves, c), append(t.Stages, SeedNotes{p.Config.Seed, notes})
 	return nil
 }
 
@@ -129,10 +120,8 @@ func (t *Table) Write(dir string) error {
 	for name, plot := range t.plots() {
 		files[name] = plot.SVG()
 	}
-	for _, name := range slices.Sorted(keys(files)) {
-		if err := stages.WriteWhole(filepath.Join(dir, name), []byte(files[name])); err != nil {
-			return fmt.Errorf("write the table: %w", err)
-		}
+	if err := stages.WriteTexts(dir, files); err != nil {
+		return fmt.Errorf("write the table: %w", err)
 	}
 	return stages.WriteJSON(filepath.Join(dir, tableJSON), t)
 }

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"astro/internal/smallfile"
 )
 
 // maxJSONBytes bounds what is read as a seal, and every other JSON file of ours.
@@ -30,16 +34,19 @@ func WriteWhole(path string, text []byte) error {
 	return os.Rename(next, path)
 }
 
+// WriteTexts writes files of a folder by their names.
+func WriteTexts(dir string, files map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := WriteWhole(filepath.Join(dir, name), []byte(files[name])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ReadJSON reads a file of JSON; fs.ErrNotExist where there is none.
 func ReadJSON(path string, into any) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if info.Size() > maxJSONBytes {
-		return fmt.Errorf("%s has %d bytes; the limit is %d", path, info.Size(), maxJSONBytes)
-	}
-	text, err := os.ReadFile(path)
+	text, err := smallfile.Read(path, maxJSONBytes)
 	if err != nil {
 		return err
 	}

@@ -74,6 +74,27 @@ func (f Folder) Seal(s Name) (*Sealed, error) {
 	return &was, nil
 }
 
+// Note is the figures of a stage in words.
+type Note struct {
+	Stage   Name    `json:"stage"`
+	Note    string  `json:"note"`
+	Seconds float64 `json:"seconds"` // in the process that finished it
+}
+
+// Notes are those of the given stages that are there.
+func (f Folder) Notes(names []Name) (all []Note, err error) {
+	for _, name := range names {
+		was, err := f.Seal(name)
+		if err != nil {
+			return nil, err
+		}
+		if was != nil {
+			all = append(all, Note{was.Stage, was.Note, was.Seconds})
+		}
+	}
+	return all, nil
+}
+
 // Figures reads what a sealed stage kept; that it is not there is an error.
 func (f Folder) Figures(s Name, into any) error {
 	was, err := f.Seal(s)
