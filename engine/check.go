@@ -22,6 +22,9 @@ func (s *Scheduler) verify() error {
 	tables := []*kvcache.Table{}
 	found, queued, tokens := 0, 0, 0
 	users := map[int64]int{s.version: 1}
+	for v := range s.held {
+		users[v]++
+	}
 	for _, sub := range s.subs {
 		n, err := s.verifySubmission(sub, &tables)
 		if err != nil {

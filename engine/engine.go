@@ -9,8 +9,6 @@ import (
 	"io"
 	"sync"
 	"time"
-
-	"astro/model"
 )
 
 // Options are a Config and what the shell around the Scheduler needs.
@@ -70,6 +68,7 @@ type Engine struct {
 	scheduler *Scheduler
 	streams   map[uint64]*Stream
 	progress  progress
+	newest    int64 // version that was ever published
 
 	mailbox mailbox
 	done    chan struct{} // closed when the loop has ended
@@ -95,7 +94,7 @@ func New(runner Runner, options Options) (*Engine, error) {
 		}
 	}
 	e.mailbox.wake = make(chan struct{}, 1)
-	e.scheduler = NewScheduler(e.options.Config, o.Version)
+	e.scheduler, e.newest = NewScheduler(e.options.Config, o.Version), o.Version
 	e.progress.update(e.scheduler)
 	go e.loop()
 	return e, nil
@@ -151,33 +150,8 @@ func (e *Engine) identify(r *Request) error {
 	return nil
 }
 
-// Swap makes a Policy current between two steps: whatever is admitted from then on runs on it, what runs already finishes
-// on its own version. The Runner takes a reference; the caller keeps its own. Errors: ErrVersion, ErrClosed, the Runner's.
-func (e *Engine) Swap(p *model.Policy) error {
-	answer := make(chan error, 1)
-	if err := e.mailbox.post(func() { answer <- e.swap(p) }); err != nil {
-		return err
-	}
-	return e.await(context.Background(), answer)
-}
-
-func (e *Engine) swap(p *model.Policy) error {
-	if current := e.scheduler.Version(); p.Version <= current {
-		return fmt.Errorf("swap policy: %w: version %d, the current one is %d", ErrVersion, p.Version, current)
-	}
-	if err := e.runner.Publish(p); err != nil {
-		return fmt.Errorf("swap policy: %w", err)
-	}
-	e.scheduler.Swap(p.Version)
-	e.settle()
-	return nil
-}
-
 // Config is the Scheduler's, as the Engine was made with.
 func (e *Engine) Config() Config { return e.options.Config }
-
-// Version is the current Policy's.
-func (e *Engine) Version() int64 { return e.Stats().Version }
 
 // Drain refuses new Requests with ErrDraining and waits until all others have finished, or ctx ends. It may be called more
 // than once. There is no way back; Close comes next.

@@ -19,6 +19,10 @@ type Stats struct {
 	Failures   int       // steps failed in a row
 	LastError  error     // of the last failed step
 	HookPanics uint64
+
+	Swaps       uint64        // of the current Policy
+	LastSwap    time.Duration // that the engine stood still for the last one
+	LongestSwap time.Duration
 }
 
 // Sequences is the number of samples that have not finished.
@@ -61,6 +65,13 @@ func (p *progress) hookPanicked(err error) {
 	defer p.mu.Unlock()
 	p.stats.HookPanics++
 	p.stats.LastError = err
+}
+
+func (p *progress) swapped(took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.Swaps++
+	p.stats.LastSwap, p.stats.LongestSwap = took, max(p.stats.LongestSwap, took)
 }
 
 func (p *progress) update(s *Scheduler) {

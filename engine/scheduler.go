@@ -29,12 +29,13 @@ type Scheduler struct {
 	queuedTokens   int
 
 	version  int64         // current
-	users    map[int64]int // live versions: submissions that need them, plus one for the current
-	retired  []int64       // versions that nobody needs any more, not yet taken
-	plan     *Plan         // in flight; nil = none
-	planned  []*sequence   // by row of plan
-	admitted []uint64      // Requests that left the queue in the last Next
-	events   []Event       // made by the operation under way
+	users    map[int64]int // live versions: submissions that need them, plus one for the current, plus one if held
+	held     map[int64]bool
+	retired  []int64     // versions that nobody needs any more, not yet taken
+	plan     *Plan       // in flight; nil = none
+	planned  []*sequence // by row of plan
+	admitted []uint64    // Requests that left the queue in the last Next
+	events   []Event     // made by the operation under way
 	counters Counters
 }
 
@@ -60,7 +61,7 @@ func NewScheduler(config Config, version int64) *Scheduler {
 	}
 	return &Scheduler{
 		config: config, cache: kvcache.New(config.cache(), version), subs: map[uint64]*submission{},
-		version: version, users: map[int64]int{version: 1}, counters: Counters{Finished: map[FinishReason]uint64{}},
+		version: version, users: map[int64]int{version: 1}, held: map[int64]bool{}, counters: Counters{Finished: map[FinishReason]uint64{}},
 	}
 }
 
@@ -181,6 +182,29 @@ func (s *Scheduler) Swap(version int64) {
 	s.unpin(old)
 	s.check()
 }
+
+// Hold keeps a live version, or a new one that is not current, for Requests that name it, until Drop.
+func (s *Scheduler) Hold(version int64) {
+	s.mustBeIdle("Hold")
+	if !s.held[version] {
+		s.held[version] = true
+		s.users[version]++
+	}
+	s.check()
+}
+
+// Drop lets go of a version that was held; it retires when the last of its Sequences ends and it is not current.
+func (s *Scheduler) Drop(version int64) {
+	s.mustBeIdle("Drop")
+	if s.held[version] {
+		delete(s.held, version)
+		s.unpin(version)
+	}
+	s.check()
+}
+
+// Live says whether Requests may name a version.
+func (s *Scheduler) Live(version int64) bool { return s.users[version] > 0 }
 
 // Version is the current one.
 func (s *Scheduler) Version() int64 { return s.version }

@@ -11,7 +11,7 @@ const module = "astro/"
 // layers is the table of docs/ARCHITECTURE.md: a package may import what lies in a lower row, and its own folder's packages
 // within `inside`; packages of one row do not know each other. A name covers the folders below it.
 var layers = [][]string{
-	{"internal/device", "internal/telemetry", "internal/invariant", "internal/growthtest", "internal/strictjson", "internal/smallfile"},
+	{"internal/device", "internal/telemetry", "internal/invariant", "internal/growthtest", "internal/strictjson", "internal/smallfile", "internal/fault"},
 	{"openai", "kernels"},
 	{"model", "sampler", "feedback"},
 	{"engine"},

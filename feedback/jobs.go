@@ -1,0 +1,185 @@
+package feedback
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Job is a fine-tuning job; what it is about is its owner's Body.
+type Job struct {
+	ID, Tenant string
+	State      string
+	Body       json.RawMessage
+	Created    time.Time
+	Updated    time.Time
+}
+
+// File is what a client uploaded.
+type File struct {
+	ID, Tenant, Name, Purpose string
+	Content                   []byte // nil in lists
+	Bytes                     int
+	Created                   time.Time
+}
+
+// Event is something that happened to a job, a policy or the loop, and who did it.
+type Event struct {
+	Seq     int64
+	Subject string // "job:...", "policy:12", "learning"
+	Actor   string // a key's id; "" = the server
+	Level   string // info, warn or error
+	Message string
+	Data    json.RawMessage // nil = none
+	Created time.Time
+}
+
+// Bounds of what clients store.
+const (
+	MaxFileBytes   = 64 << 20
+	maxFilesTenant = 256
+	maxJobsTenant  = 1000
+)
+
+// ErrFull says that a tenant has as much as it may have.
+var ErrFull = fmt.Errorf("%w: the tenant has as many as it may have; delete some", ErrConflict)
+
+// PutJob stores a new job or the new state of one.
+func (s *Store) PutJob(ctx context.Context, j Job) error {
+	now := s.options.Now().UnixMilli()
+	return s.change(ctx, func(tx *sql.Tx) error {
+		n := 0
+		if err := tx.QueryRow("SELECT count(*) FROM jobs WHERE tenant = ? AND id <> ?", j.Tenant, j.ID).Scan(&n); err != nil || n >= maxJobsTenant {
+			return orFull(err)
+		}
+		_, err := tx.Exec(`INSERT INTO jobs(id, tenant, state, body, created_ms, updated_ms) VALUES(?,?,?,?,?,?)
+			ON CONFLICT(id) DO UPDATE SET state = excluded.state, body = excluded.body, updated_ms = excluded.updated_ms`, j.ID, j.Tenant, j.State, orEmpty(j.Body), now, now)
+		return err
+	})
+}
+
+func orFull(err error) error {
+	if err == nil {
+		err = ErrFull
+	}
+	return err
+}
+
+// Jobs lists a tenant's, newest first; tenant "" = all.
+func (s *Store) Jobs(ctx context.Context, tenant string) (all []Job, err error) {
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		all, err = collect(tx, readJob, "SELECT id, tenant, state, body, created_ms, updated_ms FROM jobs WHERE ?1 IN ('', tenant) ORDER BY created_ms DESC, id", tenant)
+		return err
+	})
+	return all, err
+}
+
+// Job finds one. ErrUnknown.
+func (s *Store) Job(ctx context.Context, tenant, id string) (j Job, err error) {
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		j, err = readJob(tx.QueryRow("SELECT id, tenant, state, body, created_ms, updated_ms FROM jobs WHERE id = ? AND tenant = ?", id, tenant))
+		return err
+	})
+	if none(err) {
+		err = ErrUnknown
+	}
+	return j, err
+}
+
+func readJob(r scanner) (Job, error) {
+	var j Job
+	var body string
+	var created, updated int64
+	err := r.Scan(&j.ID, &j.Tenant, &j.State, &body, &created, &updated)
+	j.Body, j.Created, j.Updated = json.RawMessage(body), time.UnixMilli(created), time.UnixMilli(updated)
+	return j, err
+}
+
+// PutFile stores an upload.
+func (s *Store) PutFile(ctx context.Context, f File) error {
+	if len(f.Content) > MaxFileBytes {
+		return fmt.Errorf("a file of %d bytes: want at most %d", len(f.Content), MaxFileBytes)
+	}
+	now, sum := s.options.Now().UnixMilli(), sha256.Sum256(f.Content)
+	return s.change(ctx, func(tx *sql.Tx) error {
+		n := 0
+		if err := tx.QueryRow("SELECT count(*) FROM files WHERE tenant = ?", f.Tenant).Scan(&n); err != nil || n >= maxFilesTenant {
+			return orFull(err)
+		}
+		_, err := tx.Exec("INSERT INTO files(id, tenant, name, purpose, content, sha256, created_ms) VALUES(?,?,?,?,?,?,?)", f.ID, f.Tenant, f.Name, f.Purpose, f.Content, sum[:], now)
+		return err
+	})
+}
+
+// Files lists a tenant's without their content, newest first.
+func (s *Store) Files(ctx context.Context, tenant string) (all []File, err error) {
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		all, err = collect(tx, readFile, "SELECT id, tenant, name, purpose, NULL, length(content), created_ms FROM files WHERE tenant = ? ORDER BY created_ms DESC, id", tenant)
+		return err
+	})
+	return all, err
+}
+
+// File finds one with its content. ErrUnknown.
+func (s *Store) File(ctx context.Context, tenant, id string) (f File, err error) {
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		f, err = readFile(tx.QueryRow("SELECT id, tenant, name, purpose, content, length(content), created_ms FROM files WHERE id = ? AND tenant = ?", id, tenant))
+		return err
+	})
+	if none(err) {
+		err = ErrUnknown
+	}
+	return f, err
+}
+
+func readFile(r scanner) (File, error) {
+	var f File
+	var created int64
+	err := r.Scan(&f.ID, &f.Tenant, &f.Name, &f.Purpose, &f.Content, &f.Bytes, &created)
+	f.Created = time.UnixMilli(created)
+	return f, err
+}
+
+// DeleteFile removes one. ErrUnknown.
+func (s *Store) DeleteFile(ctx context.Context, tenant, id string) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.Exec("DELETE FROM files WHERE id = ? AND tenant = ?", id, tenant))
+		if err == nil && n == 0 {
+			err = ErrUnknown
+		}
+		return err
+	})
+}
+
+// Log stores an Event.
+func (s *Store) Log(ctx context.Context, e Event) error {
+	now := s.options.Now().UnixMilli()
+	return s.change(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec("INSERT INTO events(subject, actor, level, message, data, created_ms) VALUES(?,?,?,?,?,?)", e.Subject, e.Actor, e.Level, e.Message, optional(e.Data), now)
+		return err
+	})
+}
+
+// Events lists those of a subject after a seq, oldest first; at most limit.
+func (s *Store) Events(ctx context.Context, subject string, after int64, limit int) (all []Event, err error) {
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		all, err = collect(tx, readEvent, "SELECT seq, subject, actor, level, message, data, created_ms FROM events WHERE subject = ? AND seq > ? ORDER BY seq LIMIT ?", subject, after, limit)
+		return err
+	})
+	return all, err
+}
+
+func readEvent(r scanner) (Event, error) {
+	var e Event
+	var data sql.NullString
+	var created int64
+	err := r.Scan(&e.Seq, &e.Subject, &e.Actor, &e.Level, &e.Message, &data, &created)
+	e.Created = time.UnixMilli(created)
+	if data.Valid {
+		e.Data = json.RawMessage(data.String)
+	}
+	return e, err
+}
