@@ -5,6 +5,8 @@ package device
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"sync"
 
 	"github.com/gomlx/compute"
@@ -55,8 +57,9 @@ type Device struct {
 // opened holds the process's devices: tensors of two instances of one backend cannot meet in a graph, so there is only one each.
 var opened = struct {
 	sync.Mutex
-	byKind map[Kind]*Device
-}{byKind: map[Kind]*Device{}}
+	byKind     map[Kind]*Device
+	background map[*Device]*Device // beside which they were opened
+}{byKind: map[Kind]*Device{}, background: map[*Device]*Device{}}
 
 // Open gives the process's device of the wanted kind. The first Open of a kind decides its other options. An error says what is
 // missing and what to do about it.
@@ -127,9 +130,8 @@ func openCache(o Options) (*execcache.Cache, error) {
 
 // openXLA loads the plugin behind the interposer and makes its client.
 func (d *Device) openXLA() error {
-	name := "/astro/cpu" // an absolute name skips go-xla's plugin search and its downloads
+	name := clientName(d.kind)
 	if d.kind == XLACUDA {
-		name = "/astro/cuda" // go-xla chooses CUDA's numerics by this word
 		if err := prepareCUDA(d.plugin); err != nil {
 			return err
 		}
@@ -151,6 +153,14 @@ func (d *Device) openXLA() error {
 	}
 	d.backend = b
 	return nil
+}
+
+// clientName is what go-xla knows a plugin by. An absolute name skips its search and its downloads; it chooses CUDA's numerics by that word.
+func clientName(kind Kind) string {
+	if kind == XLACUDA {
+		return "/astro/cuda"
+	}
+	return "/astro/cpu"
 }
 
 // registration is what a plugin's table was made for; it outlives a client that could not be made (a GPU that was busy).
@@ -204,9 +214,11 @@ func KindOf(g *graph.Graph) Kind {
 func deviceOf(b compute.Backend) *Device {
 	opened.Lock()
 	defer opened.Unlock()
-	for _, d := range opened.byKind {
-		if d.backend == b {
-			return d
+	for _, devices := range []iter.Seq[*Device]{maps.Values(opened.byKind), maps.Values(opened.background)} {
+		for d := range devices {
+			if d.backend == b {
+				return d
+			}
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@
 package checkpoint
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	"astro/internal/fault"
+	"astro/internal/smallfile"
 	"astro/model"
 	"astro/model/safetensors"
 
@@ -57,6 +60,11 @@ func Name(step int) string { return fmt.Sprintf("step-%09d", step) }
 // to the folder before it is sealed. A complete checkpoint of the same step is replaced.
 func Save(parent string, c Content, extra func(dir string) error) (string, error) {
 	path := filepath.Join(parent, Name(c.Step))
+	return path, SaveAt(path, c, extra)
+}
+
+// SaveAt is Save with a folder name of the caller's.
+func SaveAt(path string, c Content, extra func(dir string) error) error {
 	err := Write(path, func(dir string) error {
 		if err := fill(dir, c); err != nil {
 			return err
@@ -69,9 +77,22 @@ func Save(parent string, c Content, extra func(dir string) error) (string, error
 		return seal(dir, c)
 	})
 	if err != nil {
-		return "", fmt.Errorf("cannot save the checkpoint of step %d: %w", c.Step, err)
+		return fmt.Errorf("cannot save the checkpoint of step %d: %w", c.Step, err)
 	}
-	return path, nil
+	return nil
+}
+
+// Verify checks every file of a checkpoint against its manifest, and gives the SHA-256 of that.
+func Verify(dir string) ([]byte, error) {
+	text, err := smallfile.Read(filepath.Join(dir, manifestName), maxManifestBytes)
+	if err == nil {
+		_, err = readManifest(dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the checkpoint %s: %w", dir, err)
+	}
+	sum := sha256.Sum256(text)
+	return sum[:], nil
 }
 
 // Write makes the folder at path appear whole: fill writes into a hidden folder beside it, whose files are synced before it gets
@@ -89,9 +110,11 @@ func Write(path string, fill func(dir string) error) error {
 	if err := errors.Join(os.Chmod(dir, 0o755), fill(dir)); err != nil {
 		return err
 	}
+	fault.Point(fault.CheckpointWritten)
 	if err := syncFiles(dir); err != nil {
 		return err
 	}
+	fault.Point(fault.CheckpointSynced)
 	old := dir + ".old"
 	defer os.RemoveAll(old)
 	if err := os.Rename(path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -100,6 +123,7 @@ func Write(path string, fill func(dir string) error) error {
 	if err := os.Rename(dir, path); err != nil {
 		return errors.Join(err, putBack(old, path))
 	}
+	fault.Point(fault.CheckpointRenamed)
 	return safetensors.SyncDir(parent)
 }
 
@@ -129,6 +153,7 @@ func fill(dir string, c Content) error {
 	if err := model.SaveFiles(dir, c.Weights, dtypes.Float32); err != nil {
 		return err
 	}
+	fault.Point(fault.CheckpointPartial)
 	var entries []safetensors.Entry
 	for i, s := range model.Layout(c.Weights.Config) {
 		entries = append(entries, entry("m."+s.Name, s.Dims, c.M[i]), entry("v."+s.Name, s.Dims, c.V[i]))
