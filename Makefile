@@ -58,6 +58,14 @@ test-xla: native ## run the tests of the packages that compile graphs; fails whe
 test-race: native ## run all but the arithmetic packages under the race detector
 	@scripts/test.sh race $(PACKAGES)
 
+.PHONY: test-timing
+test-timing: ## whether the time to refuse an API key tells how much of it was right (R2): Welch's t, on a quiet machine
+	@ASTRO_TIMING=1 go test -count 1 -v -run TimingTellsNothing ./server/auth/ | grep -v '^=== '
+
+.PHONY: test-strace
+test-strace: .cache-tokenizers ## whether the bad-request set makes the server's process connect to anything (R14); says so where strace is missing
+	@ASTRO_STRACE=1 go test -count 1 -v -run TestSec_R14NoConnectUnderStrace ./server/ | grep -v '^=== '
+
 .PHONY: test-verifier
 test-verifier: ## grade the conformance cases in ../shared/data: pass rates by file, tier and mode; gold checks; speed
 	@test -d ../shared/data || { echo 'astro: ../shared/data is missing: there are no conformance cases to grade' >&2; exit 1; }
@@ -75,6 +83,10 @@ clients: native build ## drive the server with unchanged clients (CLIENTS="NAME.
 .PHONY: schemathesis
 schemathesis: native build ## let schemathesis try the server by its own /openapi.json, for about five minutes
 	@python3 scripts/clients/schemathesis_run.py
+
+.PHONY: test-page
+test-page: ## drive the page of server/web in the distribution's chromium; pictures land in .cache/page (ASTRO_PAGE_URL= tries a running server, too)
+	@ASTRO_PAGE_PICTURES=$(CURDIR)/.cache/page go test -count 1 -tags browser ./server/web/
 
 .PHONY: fuzz
 fuzz: .cache-tokenizers ## run each fuzz test for FUZZTIME (20s)

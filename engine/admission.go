@@ -30,8 +30,7 @@ func (s *Scheduler) first() *sequence {
 // leaveQueue takes a Request out of what Config.MaxQueued* bounds.
 func (s *Scheduler) leaveQueue(sub *submission) {
 	sub.queued = false
-	s.queuedRequests--
-	s.queuedTokens -= len(sub.request.Prompt)
+	s.queued[sub.request.Class].add(sub, -1)
 }
 
 // start moves q to running with what it needs: pages of its own, a fork of its sibling's, or a place behind its lead.

@@ -60,6 +60,9 @@ func (s *Scheduler) forgetPages() {
 
 func (s *Scheduler) applyRow(q *sequence, row *Row, result *RowResult) {
 	if err := s.checkRow(row, result); err != nil {
+		if errors.Is(err, sampler.ErrNotFinite) {
+			s.counters.NotFinite++
+		}
 		s.finish(q, FinishError, -1, err)
 		return
 	}
@@ -96,7 +99,7 @@ func (s *Scheduler) checkRow(row *Row, result *RowResult) error {
 	case choice.Token < 0 || int(choice.Token) >= s.config.Vocab:
 		return fmt.Errorf("the runner drew token %d of a vocabulary of %d", choice.Token, s.config.Vocab)
 	case math.IsNaN(float64(choice.Logprob)):
-		return errors.New("the model's logits are not finite")
+		return fmt.Errorf("a log-probability is not a number: %w", sampler.ErrNotFinite)
 	}
 	return nil
 }
@@ -149,6 +152,7 @@ func (s *Scheduler) finishWith(q *sequence, event Event, reason FinishReason, st
 	if reason == FinishLength {
 		event.Embedding = q.embedded
 	}
+	event.Preemptions = q.preempted
 	event.completion = q.completion(reason, err)
 	s.emit(q, event)
 	s.counters.Finished[reason]++

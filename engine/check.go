@@ -20,7 +20,7 @@ func (s *Scheduler) verify() error {
 		return fmt.Errorf("scheduler: %d sequences run in %d slots", len(s.running), s.config.MaxSlots)
 	}
 	tables := []*kvcache.Table{}
-	found, queued, tokens := 0, 0, 0
+	found, queued := 0, [Classes]Queue{}
 	users := map[int64]int{s.version: 1}
 	for v := range s.held {
 		users[v]++
@@ -35,13 +35,12 @@ func (s *Scheduler) verify() error {
 			users[sub.version]++
 		}
 		if sub.queued {
-			queued++
-			tokens += len(sub.request.Prompt)
+			queued[sub.request.Class].add(sub, 1)
 		}
 	}
-	if found != len(s.waiting)+len(s.running) || queued != s.queuedRequests || tokens != s.queuedTokens {
-		return fmt.Errorf("scheduler: %d live sequences, %d+%d in lists; %d requests queued with %d tokens, counted %d with %d",
-			found, len(s.waiting), len(s.running), queued, tokens, s.queuedRequests, s.queuedTokens)
+	if found != len(s.waiting)+len(s.running) || queued != s.queued {
+		return fmt.Errorf("scheduler: %d live sequences, %d+%d in lists; queued %+v, counted %+v",
+			found, len(s.waiting), len(s.running), queued, s.queued)
 	}
 	if len(users) != len(s.users) {
 		return fmt.Errorf("scheduler: versions in use %v; want %v", s.users, users)

@@ -17,10 +17,13 @@ type Config struct {
 	MaxSlots         int // running Sequences, and therefore Rows in a Plan
 	StepTokens       int // tokens fed per Step, at least MaxSlots; it bounds the time between two tokens of a decode
 	ChunkTokens      int // tokens of one prefill Row, at most
+	BatchTokens      int // of them, those of Batch in a Step that has Interactive Rows too; 0 = no bound of their own
 	MaxContextTokens int // prompt and output of a Sequence together, at most; never more than the pools hold
 
-	MaxSamples        int // N of one Request, at most
-	MaxQueuedRequests int // Requests that wait for their first slot; one more is refused with ErrQueueFull
+	MaxSamples int // N of one Request, at most
+
+	// Each Class has a queue of its own with these bounds, so that Batch never takes the room of Interactive.
+	MaxQueuedRequests int // Requests of a Class that wait for their first slot; one more is refused with ErrQueueFull
 	MaxQueuedTokens   int // prompt tokens of those Requests, at least MaxContextTokens, so that an empty queue takes any Request
 
 	PrefixCache bool   // share the pages of equal Prefixes
@@ -52,6 +55,9 @@ func (c Config) Validate() error {
 		if f.value < 1 {
 			return fmt.Errorf("engine config: %s must be at least 1, got %d", f.name, f.value)
 		}
+	}
+	if c.BatchTokens < 0 {
+		return fmt.Errorf("engine config: BatchTokens is %d; want at least 0", c.BatchTokens)
 	}
 	if c.StepTokens < c.MaxSlots {
 		return fmt.Errorf("engine config: StepTokens (%d) must be at least MaxSlots (%d), or a full batch of decodes would not fit in a step",

@@ -30,6 +30,10 @@ type StepInfo struct {
 	Rows   int           // of the Plan
 	Tokens int           // of prompts that were read, and drawn ones; over all steps of a Request, the tokens that its usage has
 	Took   time.Duration // by the Runner
+
+	// Host is what the engine's goroutine did besides running programs since the step before this one, or since it woke up: commands,
+	// Events, planning, packing. A step's own Events are sent after it is told, so they count to the next one.
+	Host time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -68,7 +72,8 @@ type Engine struct {
 	scheduler *Scheduler
 	streams   map[uint64]*Stream
 	progress  progress
-	newest    int64 // version that was ever published
+	hostSince time.Time // where StepInfo.Host of the next step begins
+	newest    int64     // version that was ever published
 
 	mailbox mailbox
 	done    chan struct{} // closed when the loop has ended
@@ -114,7 +119,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	}
 	s := newStream(e, r)
 	answer := make(chan error, 1)
-	if err := e.mailbox.submit(e.options.Config.MaxQueuedRequests, func() { answer <- e.accept(s) }); err != nil {
+	if err := e.mailbox.submit(r.Class, e.options.Config.MaxQueuedRequests, func() { answer <- e.accept(s) }); err != nil {
 		return nil, err
 	}
 	if err := e.await(ctx, answer); err != nil {
@@ -198,7 +203,7 @@ type mailbox struct {
 
 	mu       sync.Mutex
 	commands []func()
-	submits  int // of commands, so that they are bounded too while a step takes long
+	submits  [Classes]int // of commands, so that they are bounded too while a step takes long
 	draining bool
 	closed   bool
 }
@@ -214,7 +219,7 @@ func (m *mailbox) post(command func()) error {
 	return nil
 }
 
-func (m *mailbox) submit(maxSubmits int, command func()) error {
+func (m *mailbox) submit(class Class, maxSubmits int, command func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
@@ -222,10 +227,10 @@ func (m *mailbox) submit(maxSubmits int, command func()) error {
 		return ErrClosed
 	case m.draining:
 		return ErrDraining
-	case m.submits >= maxSubmits:
-		return fmt.Errorf("%w (%d wait for the step under way)", ErrQueueFull, m.submits)
+	case m.submits[class] >= maxSubmits:
+		return fmt.Errorf("%w (%d wait for the step under way)", ErrQueueFull, m.submits[class])
 	}
-	m.submits++
+	m.submits[class]++
 	m.commands = append(m.commands, command)
 	m.ring()
 	return nil
@@ -261,6 +266,6 @@ func (m *mailbox) ring() {
 func (m *mailbox) take() (commands []func(), draining, closed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	commands, m.commands, m.submits = m.commands, nil, 0
+	commands, m.commands, m.submits = m.commands, nil, [Classes]int{}
 	return commands, m.draining, m.closed
 }

@@ -126,6 +126,12 @@ func TestProgressFindsAHungStep(t *testing.T) {
 	if refused != 2 {
 		t.Errorf("%d of 4 requests were refused during a hung step; want 2", refused)
 	}
+	r.Class = engine.Batch
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	if _, err := e.Submit(ctx, r); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the other class is full, too: %v", err)
+	}
+	cancel()
 	leave <- true
 	read(t, s)
 	if err := e.Progress(); err != nil {

@@ -9,6 +9,7 @@ import (
 // loop is the engine's goroutine: commands, then a step, until Close. When nothing can run it sleeps.
 func (e *Engine) loop() {
 	defer close(e.done)
+	e.hostSince = e.options.Clock()
 	for {
 		e.progress.busy(e.options.Clock())
 		commands, draining, closed := e.mailbox.take()
@@ -50,15 +51,25 @@ func (e *Engine) step() bool {
 	result, err := e.run(plan)
 	if err == nil {
 		info := stepInfo(plan, e.options.Clock().Sub(begin))
+		info.Host = e.hostTime(result.Busy)
 		e.protect(func() { e.options.OnStep(info) })
 		events = e.scheduler.Apply(result)
 	} else {
+		e.hostTime(0)
 		events = e.scheduler.Fail(err)
 	}
 	e.progress.stepped(e.options.Clock(), err)
 	e.settle()
 	e.deliver(events)
 	return true
+}
+
+// hostTime is the time since it was asked last, or since the loop woke up, without the device's part of it.
+func (e *Engine) hostTime(busy time.Duration) time.Duration {
+	now := e.options.Clock()
+	host := now.Sub(e.hostSince) - busy
+	e.hostSince = now
+	return max(0, host)
 }
 
 func stepInfo(plan *Plan, took time.Duration) StepInfo {
@@ -145,4 +156,5 @@ func (e *Engine) sleep() {
 		e.progress.idle()
 	}
 	<-e.mailbox.wake
+	e.hostSince = e.options.Clock()
 }

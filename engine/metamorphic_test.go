@@ -201,7 +201,7 @@ func sameScores(got, want []engine.TokenScore) error {
 // checkEmpty wants every page back and every version but the current one retired.
 func (d *driver) checkEmpty() error {
 	l := d.scheduler.Load()
-	if l.Pages.Held != 0 || l.QueuedRequests+l.QueuedTokens+l.Waiting+l.Running != 0 {
+	if l.Pages.Held != 0 || l.Queued != [engine.Classes]engine.Queue{} || l.Waiting+l.Running != 0 {
 		return fmt.Errorf("after all work: %+v; want nothing held", l)
 	}
 	if live := d.runner.Versions(); !slices.Equal(live, []int64{d.scheduler.Version()}) {

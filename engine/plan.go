@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"errors"
 
 	"astro/model"
@@ -38,7 +40,10 @@ type Score struct {
 }
 
 // Result is what a Plan gave, row by row.
-type Result struct{ Rows []RowResult } // len = len(Plan.Rows)
+type Result struct {
+	Rows []RowResult   // len = len(Plan.Rows)
+	Busy time.Duration // of the Runner's time: inside programs, on a device or the host; the rest is the host's own
+}
 
 // RowResult holds what its Row asked for.
 type RowResult struct {

@@ -13,22 +13,33 @@ import (
 func (e *Engine) Swap(p *model.Policy) error {
 	return e.command(func() error {
 		begin := e.options.Clock()
-		if err := e.publish(p); err != nil {
+		if p.Version <= e.newest { // version and pages name weights for ever
+			return fmt.Errorf("swap policy: %w: version %d, the newest so far is %d", ErrVersion, p.Version, e.newest)
+		}
+		if err := e.runner.Publish(p); err != nil {
 			return fmt.Errorf("swap policy: %w", err)
 		}
+		e.newest = p.Version
 		e.use(p.Version, begin)
 		return nil
 	})
 }
 
-// Load publishes a new Policy for Requests that name its version; the current one stays. It is held until Drop. Errors as Swap's.
+// Load publishes a Policy for Requests that name its version; the current one stays. It is held until Drop. The version is a new one,
+// or one that has left: then the weights must be the same as before. Errors as Swap's.
 func (e *Engine) Load(p *model.Policy) error {
 	return e.command(func() error {
-		if err := e.publish(p); err != nil {
+		begin := e.options.Clock()
+		if e.scheduler.Live(p.Version) {
+			return fmt.Errorf("load policy: %w: version %d is there", ErrVersion, p.Version)
+		}
+		if err := e.runner.Publish(p); err != nil {
 			return fmt.Errorf("load policy: %w", err)
 		}
+		e.newest = max(e.newest, p.Version)
 		e.scheduler.Hold(p.Version)
 		e.settle()
+		e.progress.stood(e.options.Clock().Sub(begin))
 		return nil
 	})
 }
@@ -76,21 +87,10 @@ func (e *Engine) command(f func() error) error {
 	return e.await(context.Background(), answer)
 }
 
-// publish gives the Runner a Policy. Its version must be newer than any that there was: version and pages name weights for ever.
-func (e *Engine) publish(p *model.Policy) error {
-	if p.Version <= e.newest {
-		return fmt.Errorf("%w: version %d, the newest so far is %d", ErrVersion, p.Version, e.newest)
-	}
-	if err := e.runner.Publish(p); err != nil {
-		return err
-	}
-	e.newest = p.Version
-	return nil
-}
-
 // use makes a live version current and notes for how long no step could run.
 func (e *Engine) use(version int64, begin time.Time) {
 	e.scheduler.Swap(version)
 	e.settle()
-	e.progress.swapped(e.options.Clock().Sub(begin))
+	e.progress.stood(e.options.Clock().Sub(begin))
+	e.progress.swapped()
 }

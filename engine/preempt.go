@@ -89,6 +89,7 @@ func (s *Scheduler) lastBatch(q *sequence) *sequence {
 // cached while there is room), its output is kept.
 func (s *Scheduler) preempt(q *sequence) {
 	s.counters.Preemptions++
+	q.preempted++
 	s.stop(q)
 	q.state = waiting
 	s.waiting = insert(s.waiting, q)

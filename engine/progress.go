@@ -21,7 +21,7 @@ type Stats struct {
 	HookPanics uint64
 
 	Swaps       uint64        // of the current Policy
-	LastSwap    time.Duration // that the engine stood still for the last one
+	LastSwap    time.Duration // that the engine stood still for the last one, or for the last Load
 	LongestSwap time.Duration
 }
 
@@ -67,11 +67,17 @@ func (p *progress) hookPanicked(err error) {
 	p.stats.LastError = err
 }
 
-func (p *progress) swapped(took time.Duration) {
+// stood notes for how long a change of policies kept the next step.
+func (p *progress) stood(took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.LastSwap, p.stats.LongestSwap = took, max(p.stats.LongestSwap, took)
+}
+
+func (p *progress) swapped() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stats.Swaps++
-	p.stats.LastSwap, p.stats.LongestSwap = took, max(p.stats.LongestSwap, took)
 }
 
 func (p *progress) update(s *Scheduler) {

@@ -14,6 +14,8 @@ type Class uint8
 const (
 	Interactive Class = iota // somebody waits for it
 	Batch                    // rollouts, evaluation
+
+	Classes = 2 // there are so many
 )
 
 // Request is what a caller asks of the engine. Submit takes a copy of the struct; the slices must not change afterwards.
@@ -67,6 +69,7 @@ type Event struct {
 	Err      error        // with FinishError
 
 	PromptScores []TokenScore // on the first Event of sample 0 if Request.Score: one per prompt token, the first without a value
+	Preemptions  int          // on the last Event: times that the sample lost its slot to others
 	Embedding    *Embedding   // on the last Event, if Request.Embed
 	CachedTokens int          // on the first Event of a sample: prompt tokens that came from the prefix cache
 

@@ -188,7 +188,7 @@ func (r *DeviceRunner) Retire(version int64) {
 
 // Run implements Runner: copies first, then the rows, grouped by what they can share a program run with.
 func (r *DeviceRunner) Run(plan *Plan) (Result, error) {
-	result := Result{Rows: make([]RowResult, len(plan.Rows))}
+	result, before := Result{Rows: make([]RowResult, len(plan.Rows))}, r.Busy()
 	if err := r.copyPages(plan.Copies); err != nil {
 		return Result{}, err
 	}
@@ -201,6 +201,7 @@ func (r *DeviceRunner) Run(plan *Plan) (Result, error) {
 			rows = rows[n:]
 		}
 	}
+	result.Busy = r.Busy() - before
 	return result, nil
 }
 

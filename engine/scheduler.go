@@ -25,8 +25,7 @@ type Scheduler struct {
 	waiting []*sequence // in order of before
 	running []*sequence // in order of before; at most MaxSlots
 
-	queuedRequests int
-	queuedTokens   int
+	queued [Classes]Queue // what Config.MaxQueued* bounds
 
 	version  int64         // current
 	users    map[int64]int // live versions: submissions that need them, plus one for the current, plus one if held
@@ -47,6 +46,7 @@ type Counters struct {
 	CachedTokens uint64 // prompt tokens that were found in the prefix cache instead, or inherited from a sibling
 	OutputTokens uint64
 	Preemptions  uint64
+	NotFinite    uint64 // samples that ended because of what the model computed: NaN, or no finite logit
 	Evictions    uint64 // prefix pages
 	Finished     map[FinishReason]uint64
 }
@@ -72,8 +72,8 @@ func (s *Scheduler) Submit(r Request) (uint64, error) {
 	if err := s.config.validate(&r); err != nil {
 		return 0, err
 	}
-	if s.queuedRequests >= s.config.MaxQueuedRequests || s.queuedTokens+len(r.Prompt) > s.config.MaxQueuedTokens {
-		return 0, fmt.Errorf("%w (%d requests with %d prompt tokens wait)", ErrQueueFull, s.queuedRequests, s.queuedTokens)
+	if q := s.queued[r.Class]; q.Requests >= s.config.MaxQueuedRequests || q.Tokens+len(r.Prompt) > s.config.MaxQueuedTokens {
+		return 0, fmt.Errorf("%w (%d requests with %d prompt tokens wait)", ErrQueueFull, q.Requests, q.Tokens)
 	}
 	if r.Version != 0 && s.users[r.Version] == 0 {
 		return 0, fmt.Errorf("%w: version %d; the current one is %d", ErrUnknownVersion, r.Version, s.version)
@@ -95,8 +95,7 @@ func (s *Scheduler) Submit(r Request) (uint64, error) {
 
 func (s *Scheduler) enqueue(sub *submission) {
 	s.subs[sub.number] = sub
-	s.queuedRequests++
-	s.queuedTokens += len(sub.request.Prompt)
+	s.queued[sub.request.Class].add(sub, 1)
 	if v := sub.request.Version; v != 0 {
 		s.pin(sub, v)
 	}
@@ -125,8 +124,9 @@ func (s *Scheduler) Next() *Plan {
 	s.mustBeIdle("Next")
 	s.plan, s.planned, s.admitted = &Plan{}, s.planned[:0], s.admitted[:0]
 	s.admit()
-	left := s.planDecodes(s.config.StepTokens)
-	s.planPrefills(left)
+	left := s.budget()
+	s.planDecodes(&left)
+	s.planPrefills(&left)
 	plan := s.plan
 	if plan.Empty() {
 		s.plan = nil
@@ -138,24 +138,50 @@ func (s *Scheduler) Next() *Plan {
 // Admitted lists the Requests that the last Next took out of the queue; the slice is valid until the next one.
 func (s *Scheduler) Admitted() []uint64 { return s.admitted }
 
-// planDecodes gives each running Sequence that lacks one token its row, and returns what is left of the budget.
-func (s *Scheduler) planDecodes(budget int) int {
+// budget is what tokens a Step may still take: of all Rows, and of those of Batch among them.
+type budget struct{ all, batch int }
+
+// budget is a Step's. Beside Interactive Rows those of Batch are few, so that rollouts do not make the tokens that somebody waits for
+// late.
+func (s *Scheduler) budget() budget {
+	b := budget{s.config.StepTokens, s.config.StepTokens}
+	if s.config.BatchTokens > 0 && slices.ContainsFunc(s.running, func(q *sequence) bool { return q.class() == Interactive && q.runnable() }) {
+		b.batch = s.config.BatchTokens
+	}
+	return b
+}
+
+// of is what a Sequence of the Class may take.
+func (b *budget) of(c Class) int {
+	if c == Batch {
+		return min(b.all, b.batch)
+	}
+	return b.all
+}
+
+func (b *budget) spend(c Class, tokens int) {
+	if b.all -= tokens; c == Batch {
+		b.batch -= tokens
+	}
+}
+
+// planDecodes gives each running Sequence that lacks one token its row, as far as the budget goes.
+func (s *Scheduler) planDecodes(left *budget) {
 	for _, q := range slices.Clone(s.running) {
-		if q.runnable() && q.pending() == 1 && s.fund(q) {
+		if q.runnable() && q.pending() == 1 && left.of(q.class()) > 0 && s.fund(q) {
 			s.addRow(q, 1)
-			budget--
+			left.spend(q.class(), 1)
 		}
 	}
-	return budget
 }
 
 // planPrefills spends the budget on longer rows. Their pages were reserved when they were admitted.
-func (s *Scheduler) planPrefills(budget int) {
+func (s *Scheduler) planPrefills(left *budget) {
 	for _, q := range s.running {
-		if q.runnable() && q.pending() > 1 && budget > 0 {
-			n := min(q.pending(), s.config.ChunkTokens, budget)
+		if room := left.of(q.class()); q.runnable() && q.pending() > 1 && room > 0 {
+			n := min(q.pending(), s.config.ChunkTokens, room)
 			s.addRow(q, n)
-			budget -= n
+			left.spend(q.class(), n)
 		}
 	}
 }
@@ -229,17 +255,36 @@ func (s *Scheduler) Counters() Counters {
 
 // Load is what a Scheduler holds now.
 type Load struct {
-	QueuedRequests int // none of whose samples has had a slot yet
-	QueuedTokens   int // prompt tokens of those
-	Waiting        int // Sequences without a slot, preempted ones too
-	Running        int // Sequences with one
-	Stalled        int // Sequences whose stream is full
-	Pages          kvcache.Counts
+	Queued  [Classes]Queue // by Class
+	Waiting int            // Sequences without a slot, preempted ones too
+	Running int            // Sequences with one
+	Stalled int            // Sequences whose stream is full
+	Pages   kvcache.Counts
+}
+
+// Queue is the Requests of a Class none of whose samples has had a slot yet.
+type Queue struct {
+	Requests int
+	Tokens   int // of their prompts
+}
+
+func (q *Queue) add(sub *submission, n int) {
+	q.Requests += n
+	q.Tokens += n * len(sub.request.Prompt)
+}
+
+// QueuedRequests is their number, over all classes.
+func (l *Load) QueuedRequests() int {
+	n := 0
+	for _, q := range l.Queued {
+		n += q.Requests
+	}
+	return n
 }
 
 // Load returns the present state in numbers.
 func (s *Scheduler) Load() Load {
-	l := Load{QueuedRequests: s.queuedRequests, QueuedTokens: s.queuedTokens, Waiting: len(s.waiting), Running: len(s.running)}
+	l := Load{Queued: s.queued, Waiting: len(s.waiting), Running: len(s.running)}
 	for _, list := range [][]*sequence{s.waiting, s.running} {
 		for _, q := range list {
 			if q.stalled {

@@ -17,7 +17,7 @@ type submission struct {
 	version int64       // 0 = not decided: it is when the first sample is admitted
 	samples []*sequence // by index
 	alive   int         // samples that have not finished
-	queued  bool        // no sample has been admitted yet; counted in Scheduler.queued*
+	queued  bool        // no sample has been admitted yet; counted in Scheduler.queued
 	limit   int         // tokens, prompt and output together, that a sample may reach
 	stops   []int32     // ids that end a sample
 
@@ -60,13 +60,14 @@ type sequence struct {
 	table    *kvcache.Table // nil = waiting or following
 	computed int
 
-	started  bool         // an Event has left
-	cached   int          // prompt tokens that the first admission found in the prefix cache; -1 = not admitted yet
-	scores   []TokenScore // of the prompt, if wanted
-	scored   int          // positions whose rows have been scored, at least up to the prompt's last
-	choices  []sampler.Choice
-	embedded *Embedding  // of the computed tokens
-	draw     sampler.Row // what the row in flight samples with
+	started   bool         // an Event has left
+	preempted int          // times that it lost its slot
+	cached    int          // prompt tokens that the first admission found in the prefix cache; -1 = not admitted yet
+	scores    []TokenScore // of the prompt, if wanted
+	scored    int          // positions whose rows have been scored, at least up to the prompt's last
+	choices   []sampler.Choice
+	embedded  *Embedding  // of the computed tokens
+	draw      sampler.Row // what the row in flight samples with
 
 	constraint *constraint // nil = any text
 }
@@ -107,6 +108,8 @@ func (q *sequence) output() []int32 { return q.tokens[len(q.sub.request.Prompt):
 
 // follows says that it has a slot and waits for its lead to compute the prompt.
 func (q *sequence) follows() bool { return q.state == running && q.table == nil }
+
+func (q *sequence) class() Class { return q.sub.request.Class }
 
 // runnable says that it can have a row in the next plan.
 func (q *sequence) runnable() bool { return q.state == running && q.table != nil && !q.stalled }

@@ -73,7 +73,7 @@ func (s *story) showEvents(out *strings.Builder, events []engine.Event) {
 func (s *story) show(out *strings.Builder) {
 	l := s.scheduler.Load()
 	fmt.Fprintf(out, "%d queued, %d waiting, %d running, %d stalled; pages: %d free, %d cached, %d held\n",
-		l.QueuedRequests, l.Waiting, l.Running, l.Stalled, l.Pages.Free, l.Pages.Cached, l.Pages.Held)
+		l.QueuedRequests(), l.Waiting, l.Running, l.Stalled, l.Pages.Free, l.Pages.Cached, l.Pages.Held)
 }
 
 func (s *story) showVersions(out *strings.Builder) {

@@ -61,6 +61,7 @@ func (c *Completion) Version() int64 {
 const (
 	maxIDBytes       = 128
 	maxMetadataBytes = 16 << 10
+	maxParamsBytes   = 1 << 20
 	maxTokens        = 1 << 22
 )
 
@@ -74,9 +75,23 @@ func (c *Completion) check() error {
 			c.ID, len(c.Prompt), n, len(c.Logprobs), len(c.Sampled), maxTokens)
 	case c.State != Complete && c.State != Aborted:
 		return fmt.Errorf("completion %s: state %q: want complete or aborted", c.ID, c.State)
-	case len(c.Metadata) > maxMetadataBytes:
-		return fmt.Errorf("completion %s: %d bytes of metadata; want at most %d", c.ID, len(c.Metadata), maxMetadataBytes)
+	case len(c.Metadata) > maxMetadataBytes || len(c.Params) > maxParamsBytes:
+		return fmt.Errorf("completion %s: %d bytes of metadata and %d of parameters; want at most %d and %d", c.ID, len(c.Metadata), len(c.Params), maxMetadataBytes, maxParamsBytes)
+	case c.Metadata != nil && !json.Valid(c.Metadata) || c.Params != nil && !json.Valid(c.Params):
+		return fmt.Errorf("completion %s: its metadata or parameters are no JSON", c.ID)
 	}
+	for _, values := range [][]float32{c.Logprobs, c.Sampled} {
+		for i, v := range values {
+			if v-v != 0 {
+				return fmt.Errorf("completion %s: output token %d has the log-probability %g; want a finite number", c.ID, i, v)
+			}
+		}
+	}
+	return c.checkSpans()
+}
+
+// checkSpans says whether the spans cover the output in order.
+func (c *Completion) checkSpans() error {
 	at := 0
 	for _, s := range c.Spans {
 		if s.Start != at || s.End <= s.Start {
@@ -93,11 +108,20 @@ func (c *Completion) check() error {
 // Add stores the choices of an answer, all or none. It fills Created and Expires where they are zero; texts are left out unless the
 // store keeps them. Storing the same choice again changes nothing.
 func (s *Store) Add(ctx context.Context, choices ...*Completion) error {
+	store, err := s.adding(choices...)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, store)
+}
+
+// adding checks completions and gives what stores them.
+func (s *Store) adding(choices ...*Completion) (func(tx *sql.Tx) error, error) {
 	now := s.options.Now()
 	rows := make([][]any, len(choices))
 	for i, c := range choices {
 		if err := c.check(); err != nil {
-			return err
+			return nil, err
 		}
 		if c.Created.IsZero() {
 			c.Created = now
@@ -105,75 +129,23 @@ func (s *Store) Add(ctx context.Context, choices ...*Completion) error {
 		if c.Expires.IsZero() {
 			c.Expires = c.Created.Add(s.options.Retention)
 		}
-		rows[i] = s.rowOf(c)
+		fields := s.rowOf(c).fields()
+		rows[i] = append(fields, sumRow(fields...))
 	}
-	return s.change(ctx, func(tx *sql.Tx) error {
+	return func(tx *sql.Tx) error {
 		for _, row := range rows {
 			if _, err := tx.Exec(insertCompletion, row...); err != nil {
 				return fmt.Errorf("store a completion: %w", err)
 			}
 		}
 		return nil
-	})
-}
-
-const insertCompletion = `INSERT INTO completions(id, choice, tenant, key_id, session, model, state, finish, spans, params, metadata, prompt_ids, token_ids, logprobs,
-  sampled, crc, prompt_text, output_text, created_ms, expires_ms) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id, choice) DO NOTHING`
-
-func (s *Store) rowOf(c *Completion) []any {
-	prompt, output, logprobs := packIDs(c.Prompt), packIDs(c.Output), packFloats(c.Logprobs)
-	var sampled []byte
-	if c.Sampled != nil {
-		sampled = packFloats(c.Sampled)
-	}
-	promptText, outputText := c.PromptText, c.OutputText
-	if !s.options.KeepText {
-		promptText, outputText = nil, nil
-	}
-	return []any{c.ID, c.Choice, c.Tenant, c.Key, c.Session, c.Model, string(c.State), c.Finish, text(c.Spans), orEmpty(c.Params), optional(c.Metadata), prompt, output,
-		logprobs, sampled, sumOf(prompt, output, logprobs, sampled), promptText, outputText, c.Created.UnixMilli(), c.Expires.UnixMilli()}
-}
-
-const completionColumns = `seq, id, choice, tenant, key_id, session, model, state, finish, spans, params, metadata, prompt_ids, token_ids, logprobs, sampled, crc,
-  prompt_text, output_text, created_ms, expires_ms`
-
-// scanner is a row of a query, or a query's present row.
-type scanner interface{ Scan(dest ...any) error }
-
-// readCompletion reads a row of completionColumns; what else the row has goes to more.
-func readCompletion(r scanner, more ...any) (*Completion, error) {
-	var c Completion
-	var spans, params string
-	var metadata sql.NullString
-	var prompt, output, logprobs, sampled []byte
-	var crc, created, expires int64
-	err := r.Scan(append([]any{&c.Seq, &c.ID, &c.Choice, &c.Tenant, &c.Key, &c.Session, &c.Model, &c.State, &c.Finish, &spans, &params, &metadata, &prompt, &output, &logprobs,
-		&sampled, &crc, &c.PromptText, &c.OutputText, &created, &expires}, more...)...)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkBlobs("completion "+c.ID, crc, prompt, output, logprobs, sampled); err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal([]byte(spans), &c.Spans); err != nil {
-		return nil, fmt.Errorf("completion %s: its version spans are damaged: %w", c.ID, err)
-	}
-	c.Params = json.RawMessage(params)
-	if metadata.Valid {
-		c.Metadata = json.RawMessage(metadata.String)
-	}
-	c.Prompt, c.Output, c.Logprobs = unpackIDs(prompt), unpackIDs(output), unpackFloats(logprobs)
-	if sampled != nil {
-		c.Sampled = unpackFloats(sampled)
-	}
-	c.Created, c.Expires = time.UnixMilli(created), time.UnixMilli(expires)
-	return &c, nil
+	}, nil
 }
 
 // Completion gives the choices of an answer that was served to the tenant, with what was said about them. ErrUnknown.
 func (s *Store) Completion(ctx context.Context, tenant, id string) (choices []*Completion, said []Feedback, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
-		if choices, err = collect(tx, readOne, "SELECT "+completionColumns+" FROM completions WHERE id = ? AND tenant = ? ORDER BY choice", id, tenant); err != nil {
+		if choices, err = collect(tx, readCompletion, "SELECT "+completionColumns+" FROM completions WHERE id = ? AND tenant = ? ORDER BY choice", id, tenant); err != nil {
 			return err
 		}
 		said, err = collect(tx, readFeedback, "SELECT "+feedbackColumns+" FROM feedback WHERE completion_id = ? AND tenant = ? ORDER BY seq", id, tenant)
@@ -184,8 +156,6 @@ func (s *Store) Completion(ctx context.Context, tenant, id string) (choices []*C
 	}
 	return choices, said, err
 }
-
-func readOne(r scanner) (*Completion, error) { return readCompletion(r) }
 
 // querier is a transaction or a database.
 type querier interface {
@@ -212,27 +182,3 @@ func collect[T any](q querier, read func(scanner) (T, error), query string, args
 
 // none says that a query found nothing.
 func none(err error) bool { return errors.Is(err, sql.ErrNoRows) }
-
-// text is a value as JSON.
-func text(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("BUG: a record of the store is no JSON: " + err.Error())
-	}
-	return string(b)
-}
-
-func orEmpty(j json.RawMessage) string {
-	if j == nil {
-		return "{}"
-	}
-	return string(j)
-}
-
-// optional is NULL for nil.
-func optional(j json.RawMessage) any {
-	if j == nil {
-		return nil
-	}
-	return string(j)
-}

@@ -1,6 +1,7 @@
 package feedback
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -49,14 +50,14 @@ var ErrFull = fmt.Errorf("%w: the tenant has as many as it may have; delete some
 
 // PutJob stores a new job or the new state of one.
 func (s *Store) PutJob(ctx context.Context, j Job) error {
-	now := s.options.Now().UnixMilli()
+	now, body := s.options.Now().UnixMilli(), orEmpty(j.Body)
 	return s.change(ctx, func(tx *sql.Tx) error {
 		n := 0
 		if err := tx.QueryRow("SELECT count(*) FROM jobs WHERE tenant = ? AND id <> ?", j.Tenant, j.ID).Scan(&n); err != nil || n >= maxJobsTenant {
 			return orFull(err)
 		}
 		_, err := tx.Exec(`INSERT INTO jobs(id, tenant, state, body, created_ms, updated_ms) VALUES(?,?,?,?,?,?)
-			ON CONFLICT(id) DO UPDATE SET state = excluded.state, body = excluded.body, updated_ms = excluded.updated_ms`, j.ID, j.Tenant, j.State, orEmpty(j.Body), now, now)
+			ON CONFLICT(id) DO UPDATE SET state = excluded.state, body = excluded.body, updated_ms = excluded.updated_ms`, j.ID, j.Tenant, j.State, body, now, now)
 		return err
 	})
 }
@@ -98,7 +99,7 @@ func readJob(r scanner) (Job, error) {
 	return j, err
 }
 
-// PutFile stores an upload.
+// PutFile stores an upload. Its content must not change any more, not even after an error.
 func (s *Store) PutFile(ctx context.Context, f File) error {
 	if len(f.Content) > MaxFileBytes {
 		return fmt.Errorf("a file of %d bytes: want at most %d", len(f.Content), MaxFileBytes)
@@ -117,7 +118,7 @@ func (s *Store) PutFile(ctx context.Context, f File) error {
 // Files lists a tenant's without their content, newest first.
 func (s *Store) Files(ctx context.Context, tenant string) (all []File, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
-		all, err = collect(tx, readFile, "SELECT id, tenant, name, purpose, NULL, length(content), created_ms FROM files WHERE tenant = ? ORDER BY created_ms DESC, id", tenant)
+		all, err = collect(tx, readFile, "SELECT id, tenant, name, purpose, NULL, length(content), created_ms, sha256 FROM files WHERE tenant = ? ORDER BY created_ms DESC, id", tenant)
 		return err
 	})
 	return all, err
@@ -126,7 +127,7 @@ func (s *Store) Files(ctx context.Context, tenant string) (all []File, err error
 // File finds one with its content. ErrUnknown.
 func (s *Store) File(ctx context.Context, tenant, id string) (f File, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
-		f, err = readFile(tx.QueryRow("SELECT id, tenant, name, purpose, content, length(content), created_ms FROM files WHERE id = ? AND tenant = ?", id, tenant))
+		f, err = readWholeFile(tx.QueryRow("SELECT "+fileColumns+" FROM files WHERE id = ? AND tenant = ?", id, tenant))
 		return err
 	})
 	if none(err) {
@@ -135,12 +136,30 @@ func (s *Store) File(ctx context.Context, tenant, id string) (f File, err error)
 	return f, err
 }
 
+const fileColumns = "id, tenant, name, purpose, content, length(content), created_ms, sha256"
+
 func readFile(r scanner) (File, error) {
-	var f File
-	var created int64
-	err := r.Scan(&f.ID, &f.Tenant, &f.Name, &f.Purpose, &f.Content, &f.Bytes, &created)
-	f.Created = time.UnixMilli(created)
+	f, _, err := scanFile(r)
 	return f, err
+}
+
+// readWholeFile reads the content too, and compares it with its sum.
+func readWholeFile(r scanner) (File, error) {
+	f, want, err := scanFile(r)
+	if err != nil {
+		return f, err
+	}
+	if sum := sha256.Sum256(f.Content); !bytes.Equal(sum[:], want) {
+		return f, fmt.Errorf("file %s: %w: its SHA-256 is %x and should be %x", f.ID, ErrDamaged, sum, want)
+	}
+	return f, nil
+}
+
+func scanFile(r scanner) (f File, sum []byte, err error) {
+	var created int64
+	err = r.Scan(&f.ID, &f.Tenant, &f.Name, &f.Purpose, &f.Content, &f.Bytes, &created, &sum)
+	f.Created = time.UnixMilli(created)
+	return f, sum, err
 }
 
 // DeleteFile removes one. ErrUnknown.
@@ -156,9 +175,9 @@ func (s *Store) DeleteFile(ctx context.Context, tenant, id string) error {
 
 // Log stores an Event.
 func (s *Store) Log(ctx context.Context, e Event) error {
-	now := s.options.Now().UnixMilli()
+	now, data := s.options.Now().UnixMilli(), optional(e.Data)
 	return s.change(ctx, func(tx *sql.Tx) error {
-		_, err := tx.Exec("INSERT INTO events(subject, actor, level, message, data, created_ms) VALUES(?,?,?,?,?,?)", e.Subject, e.Actor, e.Level, e.Message, optional(e.Data), now)
+		_, err := tx.Exec("INSERT INTO events(subject, actor, level, message, data, created_ms) VALUES(?,?,?,?,?,?)", e.Subject, e.Actor, e.Level, e.Message, data, now)
 		return err
 	})
 }
@@ -177,9 +196,6 @@ func readEvent(r scanner) (Event, error) {
 	var data sql.NullString
 	var created int64
 	err := r.Scan(&e.Seq, &e.Subject, &e.Actor, &e.Level, &e.Message, &data, &created)
-	e.Created = time.UnixMilli(created)
-	if data.Valid {
-		e.Data = json.RawMessage(data.String)
-	}
+	e.Created, e.Data = time.UnixMilli(created), present(data)
 	return e, err
 }

@@ -19,27 +19,55 @@ type Rated struct {
 // first that were served first; at most limit.
 func (s *Store) Waiting(ctx context.Context, limit int, ratedBefore time.Time) (rated []Rated, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
-		rated, err = collect(tx, readRated, waitingQuery, ratedBefore.UnixMilli(), s.options.Now().UnixMilli(), limit)
+		all, err := collect(tx, readCompletion, waitingQuery, ratedBefore.UnixMilli(), s.options.Now().UnixMilli(), limit)
+		if err != nil {
+			return err
+		}
+		rated, err = reward(tx, all, ratedBefore.UnixMilli())
 		return err
 	})
 	return rated, err
 }
 
-const waitingQuery = `WITH votes AS (
-    SELECT completion_id AS rated_id, choice AS rated_choice, max(source = 'verifier') AS verified, count(*) AS n,
-      avg(CASE WHEN source = 'verifier' THEN reward END) AS verdict, avg(reward) AS mean
-    FROM feedback AS f WHERE superseded = 0 AND created_ms <= ? AND NOT EXISTS (SELECT 1 FROM consumed AS u WHERE u.completion_id = f.completion_id AND u.choice = f.choice)
-    GROUP BY completion_id, choice)
-  SELECT ` + completionColumns + `, CASE WHEN verified THEN verdict ELSE mean END, n
-  FROM completions JOIN votes ON id = rated_id AND choice = rated_choice
-  WHERE state = 'complete' AND expires_ms > ? ORDER BY seq LIMIT ?`
+const (
+	waitingQuery = "SELECT " + completionColumns + ` FROM waiting JOIN completions AS c USING(seq) WHERE c.expires_ms > ?2 AND EXISTS (
+  SELECT 1 FROM feedback AS f WHERE f.completion_id = c.id AND f.choice = c.choice AND f.superseded = 0 AND f.created_ms <= ?1) ORDER BY waiting.seq LIMIT ?3`
+	votesQuery = "SELECT " + feedbackColumns + " FROM feedback WHERE completion_id = ? AND choice = ? AND superseded = 0 AND created_ms <= ? ORDER BY seq"
+)
 
-func readRated(r scanner) (Rated, error) {
-	var rated Rated
-	c, err := readCompletion(r, &rated.Reward, &rated.Votes)
-	rated.Completion = c
-	return rated, err
+// reward reads the votes of completions, each with its checksum, and says what they come to.
+func reward(tx *sql.Tx, all []*Completion, ratedBefore int64) ([]Rated, error) {
+	votes, err := tx.Prepare(votesQuery)
+	if err != nil {
+		return nil, err
+	}
+	defer votes.Close()
+	rated := make([]Rated, len(all))
+	for i, c := range all {
+		rated[i].Completion = c
+		sum := map[bool]float64{} // by whether it is a verifier's
+		n := map[bool]int{}
+		err := each(prepared{votes}, readFeedback, func(f Feedback) error {
+			sum[f.Source == Verifier] += f.Reward
+			n[f.Source == Verifier]++
+			return nil
+		}, "", c.ID, c.Choice, ratedBefore)
+		if err != nil {
+			return nil, err
+		}
+		rated[i].Votes = n[true] + n[false]
+		if rated[i].Reward = sum[true] / float64(n[true]); n[true] == 0 {
+			rated[i].Reward = sum[false] / float64(n[false])
+		}
+	}
+	return rated, nil
 }
+
+// prepared is a querier with one query.
+type prepared struct{ *sql.Stmt }
+
+// Query implements querier.
+func (p prepared) Query(_ string, args ...any) (*sql.Rows, error) { return p.Stmt.Query(args...) }
 
 // Counts says how much there is.
 type Counts struct {
@@ -53,7 +81,7 @@ type Counts struct {
 func (s *Store) Counts(ctx context.Context) (n Counts, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		return tx.QueryRow(`SELECT (SELECT count(*) FROM completions), (SELECT count(*) FROM feedback), (SELECT count(*) FROM consumed),
-			(SELECT count(*) FROM (SELECT DISTINCT completion_id, choice FROM feedback EXCEPT SELECT completion_id, choice FROM consumed))`).
+			(SELECT count(*) FROM waiting)`).
 			Scan(&n.Completions, &n.Feedback, &n.Used, &n.Waiting)
 	})
 	return n, err
@@ -164,14 +192,17 @@ func consume(tx *sql.Tx, id int64, u *Update) error {
 		if err != nil {
 			return err
 		}
+		if _, err := tx.Exec("DELETE FROM waiting WHERE seq = (SELECT seq FROM completions WHERE id = ? AND choice = ?)", c.Completion, c.Choice); err != nil {
+			return err
+		}
 		if n == 0 {
 			return fmt.Errorf("%w: completion %s, choice %d was learned from before", ErrConflict, c.Completion, c.Choice)
 		}
 	}
 	for _, r := range u.Rollouts {
-		prompt, output, logprobs := packIDs(r.Prompt), packIDs(r.Output), packFloats(r.Logprobs)
-		if _, err := tx.Exec(`INSERT INTO rollouts(id, update_id, problem, version, prompt_ids, token_ids, logprobs, crc, reward, advantage, reason)
-			VALUES(?,?,?,?,?,?,?,?,?,?,?)`, r.ID, id, r.Problem, r.Version, prompt, output, logprobs, sumOf(prompt, output, logprobs), r.Reward, r.Advantage, r.Reason); err != nil {
+		fields := []any{r.ID, id, r.Problem, r.Version, packIDs(r.Prompt), packIDs(r.Output), packFloats(r.Logprobs), r.Reward, r.Advantage, r.Reason}
+		if _, err := tx.Exec(`INSERT INTO rollouts(id, update_id, problem, version, prompt_ids, token_ids, logprobs, reward, advantage, reason, crc)
+			VALUES(?,?,?,?,?,?,?,?,?,?,?)`, append(fields, sumRow(fields...))...); err != nil {
 			return fmt.Errorf("store a rollout: %w", err)
 		}
 	}
@@ -251,10 +282,7 @@ func readPolicy(r scanner) (Policy, error) {
 	var eval sql.NullString
 	var created int64
 	err := r.Scan(&p.Version, &p.Parent, &p.State, &p.Path, &p.ManifestSHA256, &p.Reason, &eval, &created)
-	p.Created = time.UnixMilli(created)
-	if eval.Valid {
-		p.Eval = json.RawMessage(eval.String)
-	}
+	p.Created, p.Eval = time.UnixMilli(created), present(eval)
 	return p, err
 }
 

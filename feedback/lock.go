@@ -1,6 +1,7 @@
 package feedback
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,20 +13,36 @@ import (
 func takeLock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errNoWrite, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		owner, _ := io.ReadAll(io.LimitReader(f, 32)) // empty where nobody wrote it
-		f.Close()
-		return nil, fmt.Errorf("process %s has it open; stop that one first", strings.TrimSpace(string(owner)))
+		defer f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w; the store needs a file system with flock", path, err)
+		}
+		return nil, fmt.Errorf("%s has it open; stop that one first", owner(f))
 	}
-	if err := f.Truncate(0); err != nil {
+	if err := mark(f); err != nil {
 		f.Close()
-		return nil, err
-	}
-	if _, err := fmt.Fprintln(f, os.Getpid()); err != nil {
-		f.Close()
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errNoWrite, err)
 	}
 	return f, nil
+}
+
+// owner names the process that holds the lock.
+func owner(f *os.File) string {
+	text, _ := io.ReadAll(io.LimitReader(f, 32))
+	if pid := strings.TrimSpace(string(text)); pid != "" {
+		return "process " + pid
+	}
+	return "another process" // that has not written its number yet
+}
+
+// mark writes this process's number.
+func mark(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(f, os.Getpid())
+	return err
 }

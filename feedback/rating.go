@@ -50,6 +50,10 @@ const (
 // check says what is wrong with it, or nil.
 func (f *Feedback) check() error {
 	switch {
+	case f.Source != Verifier && f.Source != App && f.Source != Session:
+		return fmt.Errorf("feedback for %.64q: source %.32q: want verifier, app or session", f.Completion, f.Source)
+	case f.Metadata != nil && !json.Valid(f.Metadata):
+		return fmt.Errorf("feedback for %.64q: its metadata is no JSON", f.Completion)
 	case !(f.Reward >= -1 && f.Reward <= 1):
 		return fmt.Errorf("a reward of %g: want -1 to 1", f.Reward)
 	case len(f.Rater) > maxRaterBytes || len(f.Idempotency) > maxRaterBytes || len(f.Evidence) > maxEvidenceBytes || len(f.Metadata) > maxMetadataBytes:
@@ -72,7 +76,7 @@ func (s *Store) Rate(ctx context.Context, f Feedback, supersede bool) (stored Fe
 	if err := f.check(); err != nil {
 		return f, false, err
 	}
-	f.ID, f.Created = "fb-"+randomHex(), s.options.Now()
+	f.ID, f.Created, f.Metadata = "fb-"+randomHex(), s.options.Now(), bytes.Clone(f.Metadata)
 	type outcome struct {
 		stored    Feedback
 		duplicate bool
@@ -110,14 +114,37 @@ func rate(tx *sql.Tx, f Feedback, supersede bool) (Feedback, bool, error) {
 			return f, false, err
 		}
 	}
-	result, err := tx.Exec(`INSERT INTO feedback(id, completion_id, choice, tenant, key_id, rater, source, idempotency, body_sha256, reward, grader, evidence, metadata, created_ms)
-		VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, f.ID, f.Completion, f.Choice, f.Tenant, f.Key, f.Rater, string(f.Source), sql.NullString{String: f.Idempotency, Valid: f.Idempotency != ""},
-		f.digest(), f.Reward, f.Grader, f.Evidence, optional(f.Metadata), f.Created.UnixMilli())
-	if err != nil {
-		return f, false, fmt.Errorf("store a feedback: %w", err)
-	}
-	f.Seq, err = result.LastInsertId()
+	err = f.insert(tx)
 	return f, false, err
+}
+
+// fields are the columns without seq, crc and the digest.
+func (f *Feedback) fields() []any {
+	return []any{f.ID, f.Completion, int64(f.Choice), f.Tenant, f.Key, f.Rater, string(f.Source), sql.NullString{String: f.Idempotency, Valid: f.Idempotency != ""}, f.Reward,
+		f.Grader, f.Evidence, optional(f.Metadata), number(f.Superseded), f.Created.UnixMilli()}
+}
+
+func number(yes bool) int64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// insert stores a row and its Seq, and has the completion wait for learning.
+func (f *Feedback) insert(tx *sql.Tx) error {
+	fields := f.fields()
+	result, err := tx.Exec(`INSERT INTO feedback(id, completion_id, choice, tenant, key_id, rater, source, idempotency, reward, grader, evidence, metadata,
+		superseded, created_ms, crc, body_sha256) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, append(fields, sumRow(fields...), f.digest())...)
+	if err != nil {
+		return fmt.Errorf("store a feedback: %w", err)
+	}
+	if f.Seq, err = result.LastInsertId(); err != nil {
+		return err
+	}
+	_, err = tx.Exec(`INSERT INTO waiting(seq) SELECT seq FROM completions AS c WHERE id = ? AND choice = ? AND NOT EXISTS (
+		SELECT 1 FROM consumed AS u WHERE u.completion_id = c.id AND u.choice = c.choice) ON CONFLICT DO NOTHING`, f.Completion, f.Choice)
+	return err
 }
 
 // rateable finds the completion. A foreign one is unknown: nobody learns which ids other tenants have.
@@ -166,22 +193,27 @@ func replace(tx *sql.Tx, was *Feedback) error {
 	if used > 0 {
 		return fmt.Errorf("%w: feedback %s was learned from and is final", ErrConflict, was.ID)
 	}
-	_, err := tx.Exec("UPDATE feedback SET superseded = 1 WHERE seq = ?", was.Seq)
+	return supersede(tx, *was)
+}
+
+func supersede(tx *sql.Tx, was Feedback) error {
+	was.Superseded = true
+	_, err := tx.Exec("UPDATE feedback SET superseded = 1, crc = ? WHERE seq = ?", sumRow(was.fields()...), was.Seq)
 	return err
 }
 
-const feedbackColumns = "seq, id, completion_id, choice, tenant, key_id, rater, source, idempotency, reward, grader, evidence, metadata, superseded, created_ms"
+const feedbackColumns = "seq, id, completion_id, choice, tenant, key_id, rater, source, idempotency, reward, grader, evidence, metadata, superseded, created_ms, crc"
 
 func readFeedback(r scanner) (Feedback, error) {
 	var f Feedback
 	var idempotency, metadata sql.NullString
-	var created int64
-	err := r.Scan(&f.Seq, &f.ID, &f.Completion, &f.Choice, &f.Tenant, &f.Key, &f.Rater, &f.Source, &idempotency, &f.Reward, &f.Grader, &f.Evidence, &metadata, &f.Superseded, &created)
-	f.Idempotency, f.Created = idempotency.String, time.UnixMilli(created)
-	if metadata.Valid {
-		f.Metadata = json.RawMessage(metadata.String)
+	var created, crc int64
+	err := r.Scan(&f.Seq, &f.ID, &f.Completion, &f.Choice, &f.Tenant, &f.Key, &f.Rater, &f.Source, &idempotency, &f.Reward, &f.Grader, &f.Evidence, &metadata, &f.Superseded, &created, &crc)
+	if err != nil {
+		return f, err
 	}
-	return f, err
+	f.Idempotency, f.Created, f.Metadata = idempotency.String, time.UnixMilli(created), present(metadata)
+	return f, checkRow("feedback "+f.ID, crc, f.fields()...)
 }
 
 // FeedbackByID finds what a key of the tenant said. ErrUnknown.

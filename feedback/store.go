@@ -7,7 +7,6 @@
 package feedback
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -18,29 +17,17 @@ import (
 	"sync"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"astro/internal/fault"
-)
-
-// What operations may answer.
-var (
-	ErrUnknown     = errors.New("there is no such completion")
-	ErrAborted     = errors.New("the completion was not finished")
-	ErrExpired     = errors.New("the completion has expired")
-	ErrConflict    = errors.New("this contradicts what is stored")
-	ErrUnavailable = errors.New("the store cannot be written now") // disk full or read-only; it goes on by itself when that is over
-	ErrBroken      = errors.New("the store failed and must be opened again")
-	ErrClosed      = errors.New("the store is closed")
 )
 
 // Options of Open. The zero value is valid.
 type Options struct {
 	Retention time.Duration    // after which a completion expires; 0 = 7 days
-	MaxBytes  int64            // of the file; past it the oldest completions go, and then nothing is stored; 0 = 16 GiB
+	MaxBytes  int64            // of the file; past it Prune takes the oldest away, at twice as much nothing is stored; 0 = 16 GiB
 	KeepText  bool             // texts of prompts and outputs are stored beside their token ids
 	Now       func() time.Time // nil = time.Now; a time is data, no order depends on it
+
+	maxLogBytes int64 // of the write-ahead log while somebody reads; 0 = 1 GiB
 }
 
 // Bounds of the store.
@@ -49,8 +36,11 @@ const (
 	defaultMaxBytes  = 16 << 30
 	maxGroup         = 256     // operations of one commit
 	maxWaiting       = 1 << 12 // operations that wait for the writer; one more waits outside
-	walLimitBytes    = 4 << 20 // of the write-ahead log, before it is copied into the file
 	readers          = 4
+	maxExports       = 2       // at one time; one more waits, so that other reads never do
+	pageBytes        = 4 << 10 // of the file
+	logCopyBytes     = 4 << 20 // of the write-ahead log that are not in the file, before they are copied there
+	defaultMaxLog    = 1 << 30
 )
 
 func (o Options) withDefaults() Options {
@@ -59,6 +49,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = defaultMaxBytes
+	}
+	if o.maxLogBytes == 0 {
+		o.maxLogBytes = defaultMaxLog
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -74,26 +67,30 @@ type Store struct {
 	write   *sql.DB // one connection, the writer's
 	read    *sql.DB
 
-	operations chan operation
+	operations chan *operation
 	closing    chan struct{}
 	once       sync.Once
 	done       chan struct{} // the writer has ended
 	stats      stats
+	views      views
+	exports    chan struct{} // one for each under way
+	closed     error         // what closing the files said
 }
 
 // Open opens or makes the file; its folder is made too, for the user alone. A file that another process has open is refused.
 func Open(path string, o Options) (*Store, error) {
-	s := &Store{options: o.withDefaults(), path: path, operations: make(chan operation, maxWaiting), closing: make(chan struct{}), done: make(chan struct{})}
+	s := &Store{options: o.withDefaults(), path: path, operations: make(chan *operation, maxWaiting), closing: make(chan struct{}), done: make(chan struct{}),
+		exports: make(chan struct{}, maxExports)}
 	if err := s.open(); err != nil {
 		s.closeFiles()
-		return nil, fmt.Errorf("open the store %s: %w", path, err)
+		return nil, fmt.Errorf("open the store %s: %w", path, advised(classify(err)))
 	}
 	go s.writer()
 	return s, nil
 }
 
 func (s *Store) open() (err error) {
-	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+	if err := makeFolder(filepath.Dir(s.path)); err != nil {
 		return err
 	}
 	if s.lock, err = takeLock(s.path + ".lock"); err != nil {
@@ -103,7 +100,7 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	if s.write, err = sql.Open("sqlite", address(s.path, "_txlock=immediate", "_pragma=auto_vacuum(incremental)", "_pragma=journal_mode(wal)", "_pragma=synchronous(full)",
-		"_pragma=foreign_keys(on)", "_pragma=wal_autocheckpoint(0)", "_pragma=secure_delete(on)")); err != nil {
+		"_pragma=foreign_keys(on)", "_pragma=wal_autocheckpoint(0)", "_pragma=secure_delete(on)", fmt.Sprintf("_pragma=max_page_count(%d)", max(2*s.options.MaxBytes/pageBytes, 1)))); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)
@@ -114,6 +111,7 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	s.read.SetMaxOpenConns(readers)
+	s.read.SetMaxIdleConns(readers)
 	return nil
 }
 
@@ -123,20 +121,54 @@ func address(path string, options ...string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + strings.Join(append(always, options...), "&")
 }
 
+// makeFolder makes a folder for the user alone, on disk before anything is in it.
+func makeFolder(path string) error {
+	var news []string
+	for at := filepath.Clean(path); ; at = filepath.Dir(at) {
+		news = append(news, at) // and at the end the folder that has the first new one
+		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {
+			break
+		}
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("%w: %w", errNoWrite, err)
+	}
+	if len(news) == 1 {
+		return nil
+	}
+	for _, folder := range news {
+		if err := syncFolder(folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
 // makePrivate makes the file readable for its user alone before anything is in it.
 func makePrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
+		return fmt.Errorf("%w: %w", errNoWrite, err)
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
 		return err
 	}
-	return errors.Join(f.Chmod(0o600), f.Close())
+	return syncFolder(filepath.Dir(path))
 }
 
 // prepare checks the file and brings its schema up to date.
 func (s *Store) prepare() error {
 	application, version := 0, 0
 	if err := s.write.QueryRow("SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version)").Scan(&application, &version); err != nil {
-		return fmt.Errorf("%w; if the file is damaged, move it away and bring back a copy, or import an export", err)
+		return err
 	}
 	switch {
 	case application == 0 && version == 0:
@@ -151,7 +183,7 @@ func (s *Store) prepare() error {
 	if err := s.migrate(version); err != nil {
 		return err
 	}
-	return s.quickCheck()
+	return s.checkFile()
 }
 
 // migrate makes the schema in one transaction, so that a crash leaves the old one.
@@ -174,20 +206,15 @@ func (s *Store) migrate(version int) error {
 	return tx.Commit()
 }
 
-// quickCheck refuses a damaged file instead of serving from it.
-func (s *Store) quickCheck() error {
-	word := ""
-	if err := s.write.QueryRow("PRAGMA quick_check(1)").Scan(&word); err != nil || word != "ok" {
-		return fmt.Errorf("the file is damaged (%s, %w); move it away and bring back a copy, or import an export", word, err)
-	}
-	return nil
-}
-
-// Close writes what waits and closes the file. Operations that come later get ErrClosed.
+// Close ends the reads, writes what waits and closes the file. What comes later gets ErrClosed.
 func (s *Store) Close() error {
-	s.once.Do(func() { close(s.closing) })
-	<-s.done
-	return s.closeFiles()
+	s.once.Do(func() {
+		s.views.close()
+		close(s.closing)
+		<-s.done
+		s.closed = s.closeFiles()
+	})
+	return s.closed
 }
 
 func (s *Store) closeFiles() error {
@@ -209,28 +236,3 @@ func (s *Store) Path() string { return s.path }
 
 // KeepsText says whether texts are stored.
 func (s *Store) KeepsText() bool { return s.options.KeepText }
-
-// classify gives an error of SQLite one of our names.
-func classify(err error) error {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("%w: %w", ErrBroken, err)
-	}
-	return err
-}
-
-// view runs a read-only function on one snapshot.
-func (s *Store) view(ctx context.Context, f func(tx *sql.Tx) error) error {
-	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return classify(err)
-	}
-	defer tx.Rollback()
-	return classify(f(tx))
-}

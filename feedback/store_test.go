@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -330,15 +331,24 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// A file that grew past its limit loses its oldest completions until it fits.
+// A file that grew to twice its limit takes nothing more until its oldest completions went; then it goes on.
 func TestSizeLimit(t *testing.T) {
 	c := &clock{now: time.UnixMilli(1_700_000_000_000)}
-	s := open(t, filepath.Join(t.TempDir(), "state.db"), Options{Now: c.read, MaxBytes: 1 << 20})
+	path := filepath.Join(t.TempDir(), "state.db")
+	s := open(t, path, Options{Now: c.read, MaxBytes: 1 << 20})
 	ctx := context.Background()
-	for i := range 60 {
+	big := func(i int) *Completion {
 		big := served(fmt.Sprint("c", i))
 		big.Prompt = make([]int32, 10000)
-		add(t, s, big)
+		return big
+	}
+	stored := 0
+	var err error
+	for ; err == nil && stored < 60; stored++ {
+		err = s.Add(ctx, big(stored))
+	}
+	if !errors.Is(err, ErrUnavailable) || s.Stats().Broken {
+		t.Fatalf("after %d completions: %v, %+v; want ErrUnavailable", stored, err, s.Stats())
 	}
 	evicted := 0
 	for {
@@ -347,8 +357,15 @@ func TestSizeLimit(t *testing.T) {
 			break
 		}
 	}
-	if n := must[Counts](t)(s.Counts(ctx)); evicted == 0 || n.Completions+evicted != 60 {
-		t.Errorf("%d evicted, %d left of 60", evicted, n.Completions)
+	add(t, s, big(100))
+	if n := must[Counts](t)(s.Counts(ctx)); evicted == 0 || n.Completions+evicted != stored {
+		t.Errorf("%d evicted, %d left of %d", evicted, n.Completions, stored)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() > 1<<20+200<<10 {
+		t.Errorf("the file has %d bytes, %v; want the pages that are free given back", info.Size(), err)
 	}
 }
 

@@ -5,8 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"astro/internal/fault"
 )
@@ -14,7 +15,8 @@ import (
 // operation is one change. It is all or nothing: where do fails, the others of its group go on without it.
 type operation struct {
 	do     func(tx *sql.Tx) error
-	answer chan error // gets do's error, or that of the commit; nil = it is on disk
+	answer chan error  // gets do's error, or that of the commit; nil = it is on disk
+	taken  atomic.Bool // by the writer that begins it, or by its caller who no longer waits
 }
 
 // stats counts what the writer did.
@@ -30,6 +32,7 @@ type Stats struct {
 	Failures   uint64 // groups that could not be committed
 	Waiting    int    // operations now
 	Bytes      int64  // of the file
+	LogBytes   int64  // of the write-ahead log that is in use; a reader that takes long lets it grow
 	Broken     bool
 }
 
@@ -48,14 +51,18 @@ func (s *stats) count(change func(*Stats)) {
 	change(&s.Stats)
 }
 
-// change has the writer run do and returns when its group is on disk, or has failed. When ctx ends first its error is returned, and
-// the operation may still come to be: who repeats it must do so with the same ids.
+// change has the writer run do and returns when its group is on disk, or has failed. Where ctx ends before the writer begins it, nothing
+// happens; where it ends later, ctx's error is returned and the operation may still come to be: who repeats it must do so with the same
+// ids. So do must touch nothing that its caller may still write or, on an error, read.
 func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
-	op := operation{do, make(chan error, 1)}
+	op := &operation{do: do, answer: make(chan error, 1)}
 	select {
 	case <-s.closing:
 		return ErrClosed
 	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	select {
 	case s.operations <- op:
@@ -68,6 +75,7 @@ func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
 	case err := <-op.answer:
 		return err
 	case <-ctx.Done():
+		op.taken.Store(true)
 		return ctx.Err()
 	case <-s.done:
 	}
@@ -98,8 +106,8 @@ func (s *Store) writer() {
 
 // collect takes the operations that wait, up to a full group. It does not wait for more: while one group is being synced, the next
 // one gathers.
-func (s *Store) collect(first operation) []operation {
-	group := []operation{first}
+func (s *Store) collect(first *operation) []*operation {
+	group := []*operation{first}
 	for len(group) < maxGroup {
 		select {
 		case op := <-s.operations:
@@ -111,8 +119,12 @@ func (s *Store) collect(first operation) []operation {
 	return group
 }
 
-// commit runs a group as one transaction and answers each operation after it is on disk.
-func (s *Store) commit(group []operation) {
+// commit runs a group as one transaction and answers each operation after it is on disk. What nobody waits for any more is left out.
+func (s *Store) commit(group []*operation) {
+	group = slices.DeleteFunc(group, func(op *operation) bool { return op.taken.Swap(true) })
+	if len(group) == 0 {
+		return
+	}
 	answers := make([]error, len(group))
 	err := ErrBroken
 	if !s.Stats().Broken {
@@ -134,7 +146,7 @@ func (s *Store) commit(group []operation) {
 		op.answer <- answers[i]
 	}
 	if err == nil {
-		s.checkpointIfLong()
+		s.afterCommit()
 	}
 }
 
@@ -142,7 +154,7 @@ func (s *Store) commit(group []operation) {
 var errRefused = errors.New("refused")
 
 // transact runs the operations, each in a savepoint of its own, and commits.
-func (s *Store) transact(group []operation, answers []error) error {
+func (s *Store) transact(group []*operation, answers []error) error {
 	fault.Point(fault.BeforeBegin)
 	tx, err := s.write.Begin()
 	if err != nil {
@@ -168,10 +180,11 @@ func within(tx *sql.Tx, do func(tx *sql.Tx) error) (refused, err error) {
 		return nil, err
 	}
 	if refused = guarded(tx, do); refused != nil {
-		if e := classify(refused); errors.Is(e, ErrUnavailable) || errors.Is(e, ErrBroken) {
+		e := classify(refused)
+		if errors.Is(e, ErrUnavailable) || errors.Is(e, ErrBroken) {
 			return nil, e
 		}
-		refused = &refusal{refused}
+		refused = &refusal{e}
 		if _, err := tx.Exec("ROLLBACK TO operation"); err != nil {
 			return refused, err
 		}
@@ -198,20 +211,4 @@ func guarded(tx *sql.Tx, do func(tx *sql.Tx) error) (err error) {
 		}
 	}()
 	return do(tx)
-}
-
-// checkpointIfLong copies the write-ahead log into the file when it has become long. No other connection ever does.
-func (s *Store) checkpointIfLong() {
-	if info, err := os.Stat(s.path + "-wal"); err == nil && info.Size() > walLimitBytes {
-		s.checkpoint("PASSIVE") // readers never wait for it; what they still need stays in the log
-	}
-	if info, err := os.Stat(s.path); err == nil {
-		s.stats.count(func(n *Stats) { n.Bytes = info.Size() })
-	}
-}
-
-func (s *Store) checkpoint(mode string) {
-	if _, err := s.write.Exec("PRAGMA wal_checkpoint(" + mode + ")"); errors.Is(classify(err), ErrBroken) {
-		s.stats.count(func(n *Stats) { n.Broken = true })
-	}
 }

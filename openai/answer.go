@@ -99,6 +99,7 @@ const (
 	KeepAlive = ": keep-alive\n\n"  // a comment; keeps proxies from cutting a silent stream
 	EventType = "text/event-stream" // media type of a stream
 	JSONType  = "application/json"  // media type of everything else
+	FormType  = "multipart/form-data"
 )
 
 // Frame is one server-sent event that carries an answer: a chunk or an Error.

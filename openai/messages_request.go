@@ -74,6 +74,9 @@ func (q *MessagesRequest) readParameter(r *reader, key string) bool {
 		readThinking(r)
 	case "cache_control": // prefixes are always cached
 		r.skip()
+	case "metadata":
+		q.Metadata = readMetadata(r)
+		delete(q.Metadata, "user_id") // the one that Anthropic knows names an end user; it is not kept
 	default:
 		return q.readForeign(r, key, messagesUnsupported)
 	}

@@ -61,9 +61,11 @@ type Options struct {
 
 	Constraint Constraint // response_format or structured_outputs
 
-	Priority  int    // among waiting requests the lowest goes first; 0 = as all others
-	CacheSalt string // only requests with the same salt share cached prefixes; "" = none
-	RequestID string // "" = the server makes one
+	Priority  int               // among waiting requests the lowest goes first; 0 = as all others
+	CacheSalt string            // only requests with the same salt share cached prefixes; "" = none
+	NoStore   bool              // store is false: the server does not keep this completion
+	Metadata  map[string]string // the client's own, kept beside the completion; nil = none
+	RequestID string            // "" = the server makes one
 
 	// Ignored lists the parameters that the server does not know, sorted as they came, at most 16, safe in a header.
 	Ignored []string
@@ -110,6 +112,8 @@ var optionFields = map[string]func(r *reader, o *Options){
 	"priority":                   func(r *reader, o *Options) { o.Priority = int(r.integer(-MaxPriority, MaxPriority)) },
 	"cache_salt":                 func(r *reader, o *Options) { o.CacheSalt = readSalt(r) },
 	"request_id":                 func(r *reader, o *Options) { o.RequestID = readRequestID(r) },
+	"store":                      func(r *reader, o *Options) { o.NoStore = !r.boolean() },
+	"metadata":                   func(r *reader, o *Options) { o.Metadata = readMetadata(r) },
 
 	"include_stop_str_in_output": func(r *reader, o *Options) { o.IncludeStop = r.boolean() },
 }

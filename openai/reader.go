@@ -30,11 +30,14 @@ type segment struct {
 	index int
 }
 
+// notJSON begins the messages about what is no JSON at all.
+const notJSON = "We could not parse the JSON body of your request: "
+
 // newReader checks what can be checked at once.
 func newReader(data []byte) *reader {
 	r := &reader{data: data}
 	if !utf8.Valid(data) {
-		r.err = Invalid("", "", "We could not parse the JSON body of your request: it is not valid UTF-8.")
+		r.err = Invalid("", "", notJSON+"it is not valid UTF-8.")
 	}
 	return r
 }
@@ -66,7 +69,7 @@ func (r *reader) fail(code, format string, args ...any) {
 // syntax records that the document is not JSON.
 func (r *reader) syntax(what string) {
 	if r.err == nil {
-		r.err = Invalid("", "", "We could not parse the JSON body of your request: %s at byte %d.", what, r.pos)
+		r.err = Invalid("", "", notJSON+"%s at byte %d.", what, r.pos)
 	}
 }
 

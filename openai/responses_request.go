@@ -7,6 +7,8 @@ const (
 	MaxMetadata           = 16  // entries
 	MaxMetadataKeyBytes   = 64  // of each
 	MaxMetadataValueBytes = 512 // of each
+
+	MaxMetadataBytes = 16 << 10 // of all, as JSON with its escapes
 )
 
 // ResponsesRequest is a decoded and validated body of POST /v1/responses: a chat, and what its answer repeats of it.
@@ -41,9 +43,8 @@ var responsesUnsupported = map[string][]string{
 	"reasoning": {"{}"}, "context_management": {"[]"}, "top_logprobs": {"0"},
 }
 
-// responsesHarmless cannot change an answer here: nothing is stored, and no tool runs on this side.
+// responsesHarmless cannot change an answer here: no tool runs on this side.
 var responsesHarmless = map[string]func(r *reader){
-	"store":          func(r *reader) { r.boolean() },
 	"max_tool_calls": func(r *reader) { r.integer(1, MaxTokens) },
 }
 
@@ -89,6 +90,7 @@ func (q *ResponsesRequest) readSetting(r *reader, key string) bool {
 		q.ParallelCall = r.boolean()
 	case "metadata":
 		q.Settings.Metadata = readMetadata(r)
+		q.Metadata = q.Settings.Metadata
 	case "user":
 		q.Settings.User = r.text(MaxModelBytes)
 	default:
@@ -207,6 +209,7 @@ func readMetadata(r *reader) map[string]string {
 	all := map[string]string{}
 	r.object(func(key string) {
 		switch {
+		case r.null():
 		case len(all) == MaxMetadata:
 			r.fail("object_above_max_properties", "Invalid 'metadata': expected at most %d entries.", MaxMetadata)
 		case len(key) > MaxMetadataKeyBytes:
@@ -215,5 +218,8 @@ func readMetadata(r *reader) map[string]string {
 			all[key] = r.text(MaxMetadataValueBytes)
 		}
 	})
+	if r.err == nil && len(Encode(all)) > MaxMetadataBytes {
+		r.fail("string_above_max_length", "Invalid 'metadata': it has more than %d bytes as JSON.", MaxMetadataBytes)
+	}
 	return all
 }

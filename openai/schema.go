@@ -74,7 +74,13 @@ var optionSchemas = map[string]Object{
 	"structured_outputs": members(map[string]Object{"json": anything, "regex": text(MaxPatternSize), "choice": list(Object{"type": "string", "minLength": 1, "maxLength": MaxChoiceBytes}, 1, MaxAlternative),
 		"json_object": boolean}),
 	"include_stop_str_in_output": boolean,
+	"store":                      boolean,
+	"metadata":                   metadataSchema,
 }
+
+// metadataSchema has limits in characters, which are up to four bytes each.
+var metadataSchema = Object{"type": "object", "maxProperties": MaxMetadata, "propertyNames": Object{"maxLength": MaxMetadataKeyBytes / 4},
+	"additionalProperties": Object{"type": "string", "maxLength": MaxMetadataValueBytes / 4}}
 
 var stopSchema = Object{"type": "string", "minLength": 1, "maxLength": MaxStopBytes}
 
@@ -108,7 +114,7 @@ func joined(all ...map[string]Object) map[string]Object {
 // Schemas are the components of the OpenAPI document: what requests may hold, and what answers hold.
 func Schemas() map[string]Object {
 	logprob := members(map[string]Object{"token": {"type": "string"}, "logprob": {"type": "number"}, "bytes": list(integer(0, 255), 0, 1<<20)}, "token", "logprob")
-	return joined(foreignSchemas(), map[string]Object{
+	return joined(foreignSchemas(), learningSchemas(), finetuneSchemas(), map[string]Object{
 		"ChatCompletionRequest": members(joined(optionSchemas, renderingSchemas, toolSchemas, chatSchemas), "model", "messages"),
 		"CompletionRequest":     members(joined(optionSchemas, completionSchemas), "model", "prompt"),
 		"EmbeddingsRequest":     members(embeddingSchemas, "model", "input"),

@@ -23,11 +23,8 @@ var responsesSchemas = map[string]Object{
 	"instructions":        {"type": "string"},
 	"max_output_tokens":   integer(1, MaxTokens),
 	"parallel_tool_calls": boolean,
-	"store":               boolean,
 	"max_tool_calls":      integer(1, MaxTokens),
 	"user":                text(MaxModelBytes),
-	"metadata": {"type": "object", "maxProperties": MaxMetadata, "propertyNames": Object{"maxLength": MaxMetadataKeyBytes / 4},
-		"additionalProperties": Object{"type": "string", "maxLength": MaxMetadataValueBytes / 4}}, // limits in bytes; a character has up to four
 	"tools": list(members(map[string]Object{"type": words("function"), "name": toolNameSchema, "description": {"type": "string"}, "parameters": anything,
 		"strict": boolean}, "type", "name"), 0, MaxTools),
 	"tool_choice": oneOf(words(string(ToolsNone), string(ToolsAuto), string(ToolsRequired)),

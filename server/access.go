@@ -86,7 +86,7 @@ func (s *Server) SetKeys(keys []auth.Key) {
 	access.Keys = append([]auth.Key{}, keys...) // never nil
 	ring := access.ring()
 	s.ring.Store(ring)
-	s.visits.retain(ring)
+	s.visits.retain(s.hasKey)
 }
 
 // nobody is the caller of requests that need no key.
@@ -95,13 +95,10 @@ var nobody = auth.Key{Tenant: auth.DefaultTenant, Scopes: auth.AllScopes}
 // authorize finds the caller and checks that it may use a route. The answer depends on the matched line of the table alone; a line
 // that is not open and has no scope is closed for everybody.
 func (s *Server) authorize(h *fasthttp.RequestHeader, r *route) (*auth.Key, *openai.Error) {
-	if r.open {
+	if r.open || r.local && s.fromHere(h) {
 		return &nobody, nil
 	}
-	caller, err := &nobody, error(nil)
-	if !s.Access.keyless() {
-		caller, err = s.ring.Load().Find(r.dialect.secret(h), time.Now())
-	}
+	caller, err := s.find(r.dialect.secret(h), time.Now())
 	switch {
 	case errors.Is(err, auth.ErrExpired):
 		return nil, openai.ExpiredAPIKey()
@@ -111,6 +108,27 @@ func (s *Server) authorize(h *fasthttp.RequestHeader, r *route) (*auth.Key, *ope
 		return nil, openai.InsufficientScope(r.scope.String(), "")
 	}
 	return caller, nil
+}
+
+// find is the caller that a secret belongs to. Keys of sessions count where no key is needed, too: they say which session it is.
+func (s *Server) find(secret string, now time.Time) (*auth.Key, error) {
+	switch caller, err := s.sessions.Find(secret, now); {
+	case err == nil || errors.Is(err, auth.ErrExpired):
+		return caller, err
+	case !s.Access.keyless():
+		return s.ring.Load().Find(secret, now)
+	case strings.HasPrefix(secret, sessionSecret):
+		return nil, auth.ErrExpired // of a session that nobody remembers
+	}
+	return &nobody, nil
+}
+
+// nameOf is how a caller is called in what is stored of it.
+func nameOf(caller *auth.Key) string {
+	if caller.ID == "" {
+		return "local"
+	}
+	return caller.ID
 }
 
 // bearer is the secret in an Authorization header, or "".

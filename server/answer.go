@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 func (s *Server) answer(ctx *fasthttp.RequestCtx, c *call, f format) *openai.Error {
 	life, cancel, end, ok := s.begin()
 	if !ok {
-		return unavailable()
+		return s.rejected(unavailable())
 	}
 	unwatch := watch(ctx.Conn(), cancel)
 	done := func() {
@@ -65,6 +66,7 @@ func (c *call) writeWhole(ctx *fasthttp.RequestCtx, life context.Context, f form
 	if life.Err() != nil {
 		return c.cut()
 	}
+	c.record()
 	whole := make([]*update, len(updates))
 	for i := range updates {
 		whole[i] = merge(updates[i])
@@ -79,6 +81,7 @@ func (c *call) writeStream(life context.Context, w *eventWriter, f format) {
 		f.first(w, i)
 	}
 	err := c.failed(life, c.writeUpdates(life, w, f))
+	c.record()
 	if w.err != nil {
 		return // the client went away
 	}
@@ -200,12 +203,12 @@ func (s *Server) noteIgnored(ctx *fasthttp.RequestCtx, o *openai.Options) *opena
 	return nil
 }
 
-// checkModel accepts the names that the model is served under.
-func (s *Server) checkModel(name string) *openai.Error {
-	for _, served := range s.ModelNames {
-		if name == served {
-			return nil
-		}
+// checkModel accepts the names that the model is served under, also with a version; whether that is loaded the engine knows.
+func (s *Server) checkModel(model string) *openai.Error {
+	if name, _ := s.pinned(model); s.isServed(name) {
+		return nil
 	}
-	return openai.ModelNotFound(name, s.ModelNames)
+	return openai.ModelNotFound(model, s.modelNames())
 }
+
+func (s *Server) isServed(name string) bool { return slices.Contains(s.ModelNames, name) }

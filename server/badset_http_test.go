@@ -90,17 +90,49 @@ func (b *badSet) admin() {
 	for _, g := range generating {
 		b.raw("20 admin", 403, "", request("POST", g.path, g.with(`,"priority":-1`), b.bearer()))
 	}
-	for _, path := range []string{"/update_weights", "/pause", "/invocations", "/v1/load_lora_adapter", "/init_weight_transfer_engine", "/shutdown", "/admin", "/v1/policies/1/promote"} {
+	for _, path := range []string{"/v1/policies/1/promote", "/v1/policies/1/rollback", "/v1/policies/1/canary", "/learning/pause", "/learning/step", "/rl/start_session"} {
+		b.raw("20 admin", 403, "insufficient_scope", request("POST", path, "{}", b.bearer()), request("POST", path, "{}", "Authorization: Bearer "+b.other))
+		b.raw("20 admin", 401, "invalid_api_key", request("POST", path, "{}"))
+	}
+	for _, path := range []string{"/update_weights", "/pause", "/invocations", "/v1/load_lora_adapter", "/init_weight_transfer_engine", "/shutdown", "/admin"} {
 		b.raw("20 admin", 404, "unknown_url", request("POST", path, "{}", b.bearer()))
 	}
 }
 
-// feedback has no routes in this server: what is not there is closed.
+// feedback is what would give a reward to something else than a completion that was served to the sender.
 func (b *badSet) feedback() {
-	for _, path := range []string{"/v1/feedback", "/v1/feedback/batch", "/v1/feedback/1", "/v1/completions/cmpl-1", "/v1/completions/cmpl-1/feedback"} {
-		for _, body := range []string{`{"completion_id":"cmpl-1","reward":1}`, `{"completion_id":"cmpl-1","reward":NaN}`, `{"completion_id":"../x","reward":2}`, `{"reward":"1"}`, `[]`} {
-			b.raw("16 feedback, which has no route", 404, "unknown_url", request("POST", path, body, "Authorization: Bearer "+b.other))
+	const category = "16 feedback"
+	key := "Authorization: Bearer " + b.other
+	post := func(status int, code, path string, bodies ...string) {
+		for _, body := range bodies {
+			b.raw(category, status, code, request("POST", path, body, key))
 		}
-		b.raw("16 feedback, which has no route", 404, "unknown_url", request("GET", path, "", b.bearer()))
+	}
+	about := func(members string) string { return `{"completion_id":"chatcmpl-1",` + members + `}` }
+	for _, grader := range []string{`{}`, `{"type":7}`, `{"type":"math","x":1}`, `{"type":"math","type":"math"}`, `{"type":"numeric","tolerance":-1}`, `{"type":"numeric","tolerance":[]}`, `{"type":"pattern"}`, `{"type":"pattern","expression":"("}`,
+		`{"type":"pattern","expression":"(a{1000}){1000}"}`, `{"type":"countdown","max_value":0}`, `{"type":"string_check","operation":"eval"}`, `{"type":"string_check","operation":"eq","reference":"{{x}}"}`, `{"type":"multi"}`,
+		`{"type":"multi","graders":{},"calculate_output":"1"}`, `{"type":"multi","graders":{"a":{"type":"math"}},"calculate_output":"b"}`, `{"type":"multi","graders":{"a":{"type":"math"}},"calculate_output":"a)"}`} {
+		post(400, "", "/v1/feedback", about(`"grader":`+grader))
+	}
+	post(400, "grader_url_refused", "/v1/feedback", about(`"grader":{"type":"http","url":"http://127.0.0.1/x"}`), about(`"grader":{"type":"http","name":"http://127.0.0.1/x"}`), about(`"grader":"https://evil.example"`),
+		about(`"grader":{"type":"math","URL":"file:///etc/passwd"}`), about(`"grader":{"type":"multi","graders":{"a":{"type":"http","endpoint":"x"}},"calculate_output":"a"}`))
+	post(400, "unsupported_grader", "/v1/feedback", about(`"grader":{"type":"python","source":"import os"}`), about(`"grader":{"type":"score_model"}`), about(`"grader":"nobody"`), about(`"grader":{"type":"http","name":"nobody"}`),
+		about(`"grader":{"type":"multi","graders":{"a":{"type":"python","source":"x"}},"calculate_output":"a"}`))
+	for _, value := range []string{`"1"`, "1.0001", "-1.0001", "1e999", "NaN", "Infinity", "true", "[1]", "{}", "null", `"correct"`} {
+		post(400, "", "/v1/feedback", about(`"reward":`+value))
+		post(400, "", "/rl/set_reward", `{"reward":`+value+`}`)
+	}
+	post(400, "", "/v1/feedback", about(`"verdict":"maybe"`), about(`"verdict":1`), about(`"reward":1,"verdict":"correct"`), about(`"reward":1,"grader":"math"`), about(`"reward":1,"answer":"x"`), about(`"grader":7`), about(`"grader":[]`),
+		about(`"reward":1,"choice":-1`), about(`"reward":1,"choice":1024`), about(`"reward":1,"choice":"0"`), about(`"reward":1,"rater":""`), about(`"reward":1,"rater":"`+strings.Repeat("r", 129)+`"`), about(`"reward":1,"idempotency_key":7`),
+		about(`"reward":1,"supersede":"yes"`), about(`"reward":1,"metadata":{"a":1}`), about(`"reward":1,"metadata":[]`), about(`"reward":1,"tenant":"other"`), about(`"reward":1,"REWARD":1`), about(`"reward":1,"reward":1`),
+		`{"completion_id":"","reward":1}`, `{"completion_id":7,"reward":1}`, `{"reward":1}`, `{"completion_id":"`+strings.Repeat("x", 129)+`","reward":1}`, about(`"grader":{"type":"math","name":"`+strings.Repeat("x", 20_000)+`"}`), "[]", "{}", "")
+	post(404, "unknown_completion", "/v1/feedback", about(`"reward":1`), `{"completion_id":"../../etc/passwd","reward":1}`, `{"completion_id":"' OR 1=1 --","reward":1}`, about(`"grader":"math"`))
+	post(403, "insufficient_scope", "/rl/start_session", `{"task_id":"x"}`)
+	post(403, "session_key_required", "/rl/set_reward", `{"reward":1}`)
+	post(405, "", "/v1/feedback/1", `{}`)
+	b.raw(category, 404, "", request("GET", "/v1/feedback/fb-1", "", key), request("GET", "/v1/feedback/%27%20OR%201=1", "", key), request("GET", "/v1/completions/chatcmpl-1", "", key), request("GET", "/v1/completions/..%2f..%2fx", "", key))
+	b.raw(category, 403, "insufficient_scope", request("GET", "/v1/completions/chatcmpl-1", "", b.bearer()), request("POST", "/v1/feedback", about(`"reward":1`), b.bearer()), request("GET", "/learning", "", key), request("GET", "/trees", "", key))
+	for _, path := range []string{"/v1/feedback/batch/x", "/v1/completions/cmpl-1/feedback", "/rl", "/rl/", "/learning/", "/v1/policies/"} {
+		b.raw(category, 404, "unknown_url", request("POST", path, "{}", key))
 	}
 }

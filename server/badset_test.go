@@ -118,6 +118,7 @@ func (c *badCase) judge(answer string) error {
 // and a 4xx; then the server has nothing left of them, and answers a good request with the same bytes as before.
 func TestSec_BadRequestSet(t *testing.T) {
 	h, secrets := keyed(t, setup{options: func(o *engine.Options) { o.Config.MaxQueuedRequests = 8 }, config: func(c *Config) {
+		publicBind(c)
 		c.Limits = DefaultLimits()
 		c.Limits.BodyBytes, c.Limits.HeaderTimeout, c.Limits.BodyTimeout = 1<<20, 300*time.Millisecond, 300*time.Millisecond
 	}})

@@ -32,19 +32,22 @@ type call struct {
 
 	allowed []uint64         // tokens that may be drawn; nil = all
 	grammar *grammar.Grammar // that choices follow; nil = none
+	version int64            // of the policy to run on; 0 = the current one
+	pinned  bool             // the client has named it
 	embed   bool             // hidden states of the prompts are wanted, and nothing is generated
 }
 
 // prompt is one engine Request and what is known of it.
 type prompt struct {
-	ids       []int32
-	text      *string             // that the client sent; nil = it sent ids
-	stream    *engine.Stream      // nil until submitted
-	cached    int                 // of ids, from the prefix cache
-	scores    []engine.TokenScore // of ids, if they were asked for
-	embedding *engine.Embedding   // if it was asked for
-	opened    bool                // the echo was sent
-	early     []engine.Event      // of samples that came before the prompt's scores
+	ids         []int32
+	text        *string             // that the client sent; nil = it sent ids
+	stream      *engine.Stream      // nil until submitted
+	cached      int                 // of ids, from the prefix cache
+	preemptions int                 // of its samples
+	scores      []engine.TokenScore // of ids, if they were asked for
+	embedding   *engine.Embedding   // if it was asked for
+	opened      bool                // the echo was sent
+	early       []engine.Event      // of samples that came before the prompt's scores
 
 	firstToken time.Time
 }
@@ -79,6 +82,9 @@ func (s *Server) newCall(id, param string, o *openai.Options, prompts []prompt) 
 		for range o.N {
 			c.choices = append(c.choices, &choice{index: len(c.choices), options: o, text: s.Tokenizer.NewStream(),
 				stop: newStopFilter(o.Stop, o.IncludeStop)})
+			if s.keeps(o) {
+				c.choices[len(c.choices)-1].draws = &draws{}
+			}
 		}
 	}
 	if err := s.checkIDs("stop_token_ids", o.StopTokenIDs); err != nil {
@@ -146,7 +152,7 @@ func (s *Server) checkIDs(param string, ids []int32) *openai.Error {
 func (c *call) request(i int) engine.Request {
 	o, ids := c.options, c.prompts[i].ids
 	r := engine.Request{Prompt: ids, N: o.N, Params: params(o), MaxTokens: c.newTokens(i), MinTokens: o.MinTokens, StopTokens: o.StopTokenIDs,
-		IgnoreEOS: o.IgnoreEOS, Allowed: c.allowed, Grammar: c.grammar, Class: engine.Interactive, Priority: int32(o.Priority), Salt: c.visit.caller.Salt(o.CacheSalt)}
+		IgnoreEOS: o.IgnoreEOS, Allowed: c.allowed, Grammar: c.grammar, Class: engine.Interactive, Priority: int32(o.Priority), Salt: c.visit.caller.Salt(o.CacheSalt), Version: c.version}
 	if o.Seed != nil {
 		r.Seeded, r.Params.Seed = true, uint64(*o.Seed)
 	}
@@ -179,8 +185,14 @@ func params(o *openai.Options) sampler.Params {
 // submit hands every prompt to the engine; after an error nothing of the call is left there.
 func (c *call) submit(ctx context.Context) *openai.Error {
 	c.life = ctx
-	for i := range c.prompts {
+	c.choosePolicy()
+	for i := 0; i < len(c.prompts); i++ {
 		stream, err := c.server.Engine.Submit(ctx, c.request(i))
+		if errors.Is(err, engine.ErrUnknownVersion) && c.version != 0 && !c.pinned {
+			c.version = 0 // the version that it was assigned has just left: the current one is always there
+			i--
+			continue
+		}
 		if err != nil {
 			c.close()
 			return c.refusal(err)
@@ -205,9 +217,12 @@ func (c *call) refusal(err error) *openai.Error {
 	switch {
 	case errors.As(err, &long):
 		return openai.ContextLengthExceeded("prompt", long.LimitTokens, long.PromptTokens, 0)
+	case errors.Is(err, engine.ErrUnknownVersion):
+		return openai.ModelNotFound(c.options.Model, c.server.modelNames())
 	case errors.Is(err, engine.ErrInvalidRequest):
 		return openai.Invalid("", "invalid_value", "The engine refused the request: %s.", err)
 	case errors.Is(err, engine.ErrQueueFull):
+		c.server.Metrics.Rejected("queue")
 		return openai.RateLimited("Too many requests are waiting. Please try again after the time in Retry-After.")
 	case errors.Is(err, engine.ErrDraining), errors.Is(err, engine.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return c.cut()
@@ -280,6 +295,7 @@ func (c *call) accept(a arrival) ([]*update, *openai.Error) {
 	}
 	p := &c.prompts[a.prompt]
 	p.cached = max(p.cached, a.event.CachedTokens)
+	p.preemptions += a.event.Preemptions
 	if a.event.Embedding != nil {
 		p.embedding = a.event.Embedding
 	}

@@ -24,6 +24,7 @@ type choice struct {
 	stopped string               // the stop string that ended it
 	when    moments
 	tools   *toolcall.Parser // nil = all text is content
+	draws   *draws           // its tokens for the store; nil = it is not stored
 	named   bool             // the tool was named by the client
 }
 
@@ -53,6 +54,9 @@ func (c *choice) apply(e *engine.Event) (u update, stopped bool) {
 		u.tokens = []token{{TokenLogprob: e.Choice.TokenLogprob, top: e.Choice.Top, offset: c.chars}}
 		c.tokens++
 		c.note(e.Version)
+		if c.draws != nil {
+			c.draws.add(&e.Choice)
+		}
 		if e.StopID < 0 || c.options.IncludeStop {
 			u.text, stopped = c.show(c.decode(e.Choice.Token))
 		}

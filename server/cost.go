@@ -29,7 +29,7 @@ func (c *call) admit(ctx *fasthttp.RequestCtx) *openai.Error {
 	}
 	caller := c.visit.caller
 	if c.options.Priority < 0 && !caller.Scopes.Has(auth.Admin) {
-		return openai.InsufficientScope(auth.Admin.String(), "priority")
+		return c.server.rejected(openai.InsufficientScope(auth.Admin.String(), "priority"))
 	}
 	limit := c.server.requestTokens()
 	c.fitDefault(limit)
@@ -38,9 +38,9 @@ func (c *call) admit(ctx *fasthttp.RequestCtx) *openai.Error {
 	}
 	cost := c.cost()
 	if cost > int64(limit) {
-		return openai.CostOverServer(cost, limit)
+		return c.server.rejected(openai.CostOverServer(cost, limit))
 	}
-	return c.visit.charge(cost)
+	return c.server.rejected(c.visit.charge(cost))
 }
 
 // cost is what the call may use at most: prompts x n x (prompt + max_tokens).

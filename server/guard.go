@@ -5,9 +5,11 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"astro/feedback"
 	"astro/openai"
 )
 
@@ -51,27 +53,54 @@ const strangerBodyBytes = 4096
 
 // headerReceived sets the limits of a request's body once its header is known.
 func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	c := fasthttp.RequestConfig{ReadTimeout: s.limits.BodyTimeout, MaxRequestBodySize: s.limits.BodyBytes}
-	if err := s.wantsBody(h); err != nil {
-		c.MaxRequestBodySize = min(c.MaxRequestBodySize, strangerBodyBytes)
+	r, err := s.wantsBody(h)
+	if err != nil {
+		return fasthttp.RequestConfig{ReadTimeout: s.limits.BodyTimeout, MaxRequestBodySize: min(s.limits.BodyBytes, strangerBodyBytes)}
 	}
-	return c
+	limit := s.bodyBytes(r)
+	times := 1
+	if r.upload {
+		times += limit / patienceBytes
+	}
+	return fasthttp.RequestConfig{ReadTimeout: time.Duration(times) * s.limits.BodyTimeout, MaxRequestBodySize: limit}
 }
 
-// wantsBody says why a request's body is of no use.
-func (s *Server) wantsBody(h *fasthttp.RequestHeader) *openai.Error {
+// patienceBytes is what BodyTimeout and WriteTimeout are meant for: a file that is larger has as many times longer.
+const patienceBytes = 8 << 20
+
+// formBytes is what a form may have around its file.
+const formBytes = 64 << 10
+
+// bodyBytes is the limit on a body of a route.
+func (s *Server) bodyBytes(r *route) int {
+	if r.upload {
+		return s.uploadBytes() + formBytes
+	}
+	return s.limits.BodyBytes
+}
+
+// uploadBytes is the limit on a file.
+func (s *Server) uploadBytes() int {
+	if s.limits.UploadBytes > 0 {
+		return min(s.limits.UploadBytes, feedback.MaxFileBytes)
+	}
+	return feedback.MaxFileBytes
+}
+
+// wantsBody finds the route that takes a request's body, or says why it is of no use.
+func (s *Server) wantsBody(h *fasthttp.RequestHeader) (*route, *openai.Error) {
 	path, _, _ := strings.Cut(string(h.RequestURI()), "?")
 	r, _, err := find(string(h.Method()), path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := s.authorize(h, r); err != nil {
-		return err
+		return nil, err
 	}
 	if !r.work {
-		return openai.BodyTooLarge(strangerBodyBytes)
+		return nil, openai.BodyTooLarge(strangerBodyBytes)
 	}
-	return nil
+	return r, nil
 }
 
 // bodyTooLarge answers a body past its limit: with what is wrong without it, if anything is.
@@ -80,10 +109,11 @@ func (s *Server) bodyTooLarge(ctx *fasthttp.RequestCtx) *openai.Error {
 	if h.ContentLength() <= 0 {
 		return openai.BodyTooLarge(0) // it came in chunks, and fasthttp has forgotten its header
 	}
-	if err := s.wantsBody(h); err != nil {
+	r, err := s.wantsBody(h)
+	if err != nil {
 		return err
 	}
-	return openai.BodyTooLarge(s.limits.BodyBytes)
+	return openai.BodyTooLarge(s.bodyBytes(r))
 }
 
 // hostOnly cuts the port from a Host header.
@@ -103,15 +133,18 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// checkBody demands JSON that is not compressed.
-func checkBody(ctx *fasthttp.RequestCtx) *openai.Error {
+// checkBody demands JSON, or the form of an upload, that is not compressed.
+func checkBody(ctx *fasthttp.RequestCtx, r *route) *openai.Error {
 	media, _, _ := strings.Cut(string(ctx.Request.Header.ContentType()), ";")
 	encoding := strings.ToLower(string(ctx.Request.Header.ContentEncoding()))
 	unsupported := func(message string) *openai.Error {
 		return &openai.Error{Status: 415, Message: message, Type: openai.TypeInvalidRequest, Code: "unsupported_media_type"}
 	}
+	media = strings.ToLower(strings.TrimSpace(media))
 	switch {
-	case !strings.EqualFold(strings.TrimSpace(media), openai.JSONType):
+	case r.upload && media != openai.FormType:
+		return unsupported("The request body must be a form with a file, sent with 'Content-Type: multipart/form-data'.")
+	case !r.upload && media != openai.JSONType:
 		return unsupported("The request body must be JSON, sent with 'Content-Type: application/json'.")
 	case !slices.Contains([]string{"", "identity"}, encoding):
 		return unsupported("The request body must not be compressed.")

@@ -75,7 +75,7 @@ func TestSec_R12HostileFraming(t *testing.T) {
 func TestPlainRoutes(t *testing.T) {
 	h := start(t, setup{})
 	list := decode[openai.ModelList](t, h.send(t, "GET", "/v1/models", ""))
-	if len(list.Data) != 2 || list.Data[0].ID != "fake" || list.Data[0].MaxModelLen != 256 || list.Data[0].PolicyVersion != 1 {
+	if len(list.Data) != 3 || list.Data[2].ID != "fake@v1" || list.Data[0].ID != "fake" || list.Data[0].MaxModelLen != 256 || list.Data[0].PolicyVersion != 1 {
 		t.Errorf("got %+v", list)
 	}
 	if m := decode[openai.Model](t, h.send(t, "GET", "/v1/models/alias%2Fx", "")); m.ID != "alias/x" {

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"astro/openai"
+	"astro/server/auth"
 )
 
 // handle is the only handler that fasthttp knows. Whatever happens inside ends this request alone.
@@ -27,7 +28,16 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 	s.allowOrigin(ctx)
 	s.countHTTP(ctx)
-	setWriteDeadline(ctx.Conn(), s.limits.WriteTimeout)
+	setWriteDeadline(ctx.Conn(), s.answerTimeout(&ctx.Response))
+}
+
+// answerTimeout is the time for a client to take an answer.
+func (s *Server) answerTimeout(r *fasthttp.Response) time.Duration {
+	times := 1
+	if !r.IsBodyStream() {
+		times += len(r.Body()) / patienceBytes
+	}
+	return time.Duration(times) * s.limits.WriteTimeout
 }
 
 // guarded runs dispatch and turns a panic into a 500 and a log entry.
@@ -64,15 +74,38 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, id string) *openai.Error {
 	}
 	caller, err := s.authorize(&ctx.Request.Header, r)
 	if err != nil {
-		return err
+		return s.rejected(err)
 	}
+	ctx.SetUserValue(callerName, caller)
+	ctx.SetUserValue(pathIDName, r.idOf(requestPath(ctx)))
 	if !r.work {
 		return r.handle(s, ctx, id)
 	}
-	if err := checkBody(ctx); err != nil {
+	if err := checkBody(ctx, r); err != nil {
 		return err
 	}
 	return s.work(ctx, r, caller, id)
+}
+
+// Under these names a request's context holds who asks, and what stood for {id} in its path.
+const (
+	callerName = "astro caller"
+	pathIDName = "astro path id"
+)
+
+// callerOf is who asks; every route that dispatch reached has one.
+func callerOf(ctx *fasthttp.RequestCtx) *auth.Key {
+	caller, ok := ctx.UserValue(callerName).(*auth.Key)
+	if !ok {
+		panic("BUG: a handler ran without a caller")
+	}
+	return caller
+}
+
+// pathID is what stood for {id}; "" = the route's path has none.
+func pathID(ctx *fasthttp.RequestCtx) string {
+	id, _ := ctx.UserValue(pathIDName).(string)
+	return id
 }
 
 // requestPath is the path as it was sent, not decoded and without the query.
@@ -100,7 +133,7 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err *openai.Error) {
 			seconds = retryAfterSeconds
 		}
 		ctx.Response.Header.Set("Retry-After", strconv.Itoa(seconds))
-	case 504:
+	case 409, 504:
 		ctx.Response.Header.Set("x-should-retry", "false") // OpenAI's clients would send it again
 	}
 }

@@ -79,7 +79,7 @@ func TestSec_R28DeepBodies(t *testing.T) {
 	depth := h.limits.BodyBytes/16 - 100
 	lists, objects := strings.Repeat("[", depth)+strings.Repeat("]", depth), strings.Repeat(`{"a":`, depth/2)+"1"+strings.Repeat("}", depth/2)
 	for _, r := range routes {
-		if !r.work {
+		if !r.work || r.upload { // an upload's body is a form, which has no depth; the lines of its file have TestFilesAreChecked
 			continue
 		}
 		for _, deep := range []string{lists, objects, lists[:depth]} {

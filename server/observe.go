@@ -18,10 +18,19 @@ import (
 // EngineState is an engine's state as metrics show it; cacheType is that of keys and values.
 func EngineState(e *engine.Engine, cacheType string) telemetry.EngineState {
 	s, c := e.Stats(), e.Config()
-	return telemetry.EngineState{Running: s.Running, Waiting: s.Waiting, Stalled: s.Stalled, QueuedRequests: s.QueuedRequests,
+	return telemetry.EngineState{Running: s.Running, Waiting: s.Waiting, Stalled: s.Stalled, Queued: queues(s.Load),
 		Pages: c.Pages, HeldPages: s.Pages.Held, PageTokens: c.PageTokens, CacheType: cacheType, PrefixCache: c.PrefixCache,
-		PromptTokens: s.PromptTokens, CachedTokens: s.CachedTokens, OutputTokens: s.OutputTokens, Preemptions: s.Preemptions, Evictions: s.Evictions,
+		PromptTokens: s.PromptTokens, CachedTokens: s.CachedTokens, OutputTokens: s.OutputTokens, Preemptions: s.Preemptions, Evictions: s.Evictions, NotFinite: s.NotFinite,
 		Steps: s.Steps, FailedSteps: s.FailedSteps, PolicyVersion: s.Version}
+}
+
+// queues are what waits, by class.
+func queues(l engine.Load) []telemetry.Queue {
+	var all []telemetry.Queue
+	for class, name := range [engine.Classes]string{engine.Interactive: "interactive", engine.Batch: "batch"} {
+		all = append(all, telemetry.Queue{Class: name, Requests: l.Queued[class].Requests, Tokens: l.Queued[class].Tokens})
+	}
+	return all
 }
 
 // metrics is GET /metrics.
@@ -52,6 +61,14 @@ func (s *Server) profile(ctx *fasthttp.RequestCtx, _ string) *openai.Error {
 	return nil
 }
 
+// rejected counts a request that is refused before the engine hears of it; nil is none. The engine's own refusal is "queue".
+func (s *Server) rejected(err *openai.Error) *openai.Error {
+	if err != nil {
+		s.Metrics.Rejected(map[int]string{400: "cost", 401: "key", 403: "scope", 429: "quota", 503: "draining"}[err.Status])
+	}
+	return err
+}
+
 // countHTTP counts an answered request. Labels come from lists of ours, never from what was sent.
 func (s *Server) countHTTP(ctx *fasthttp.RequestCtx) {
 	method, handler := string(ctx.Method()), "none"
@@ -73,6 +90,7 @@ type watched struct {
 	operation string    // chat, text_completion
 	span      telemetry.Span
 	code      string // of the error that the client was told
+	api       string // chat_completions, responses or other
 }
 
 // moments are when tokens of a choice came.
@@ -82,7 +100,7 @@ type moments struct{ first, last time.Time }
 func (c *call) observe(ctx *fasthttp.RequestCtx, operation string) {
 	o := c.options
 	header := &ctx.Request.Header
-	c.watched = watched{begin: ctx.Time(), operation: operation}
+	c.watched = watched{begin: ctx.Time(), operation: operation, api: apiOf(requestPath(ctx))}
 	c.span = c.server.Tracer.Start(operation+" "+c.head.model, string(header.Peek("traceparent")), string(header.Peek("tracestate")), c.begin, telemetry.Attributes{
 		"gen_ai.operation.name": operation, "gen_ai.provider.name": "astro", "gen_ai.request.model": c.head.model, "gen_ai.request.id": c.id,
 		"gen_ai.response.id": c.head.id, "gen_ai.request.choice.count": o.N, "gen_ai.request.max_tokens": o.MaxTokens, "gen_ai.request.stream": o.Stream,
@@ -90,6 +108,17 @@ func (c *call) observe(ctx *fasthttp.RequestCtx, operation string) {
 	if parent := c.span.Parent(); parent != "" {
 		ctx.Response.Header.Set("traceparent", parent)
 	}
+}
+
+// apiOf is what metrics call the API of a path.
+func apiOf(path string) string {
+	switch path {
+	case "/v1/chat/completions":
+		return "chat_completions"
+	case "/v1/responses":
+		return "responses"
+	}
+	return "other"
 }
 
 // failed notes the error that a client is told, or nil; a client that went away, and one that a drain cut off, did not fail.
@@ -134,6 +163,9 @@ func (c *call) report() {
 			reason = "abort"
 		}
 		c.server.Metrics.Choice(telemetry.Choice{Operation: c.operation, Reason: reason, Tokens: choice.tokens, Decode: choice.when.last.Sub(choice.when.first)})
+		if choice.tools != nil {
+			c.server.Metrics.ToolParse(telemetry.ToolParse{RequestType: c.api, Streamed: c.options.Stream, Calling: choice.tools.Calls() > 0})
+		}
 	}
 	u := c.usage()
 	c.span.Set(telemetry.Attributes{"gen_ai.response.finish_reasons": reasons, "gen_ai.usage.input_tokens": u.PromptTokens,
@@ -149,7 +181,11 @@ func (c *call) reportPrompt(i int, now time.Time) {
 	}
 	times := p.stream.Times()
 	c.span.Event("admitted", times.Admitted)
-	out := telemetry.Prompt{Operation: c.operation, Tokens: len(p.ids), N: c.options.N, MaxTokens: p.stream.Request().MaxTokens, Total: now.Sub(c.begin), Error: c.code}
+	out := telemetry.Prompt{Operation: c.operation, Tokens: len(p.ids), N: c.options.N, MaxTokens: p.stream.Request().MaxTokens, Total: now.Sub(c.begin), Error: c.code,
+		Cached: p.cached, Preemptions: p.preemptions}
+	for _, choice := range c.choices[i*c.options.N : (i+1)*c.options.N] {
+		out.MostTokens = max(out.MostTokens, choice.tokens)
+	}
 	if out.Queue = times.Admitted.Sub(c.begin); times.Admitted.IsZero() {
 		out.Queue = out.Total
 	}

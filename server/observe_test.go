@@ -34,7 +34,7 @@ func (h *harness) scrape(t *testing.T) map[string]float64 {
 // For R requests with P prompt and G generated tokens the counts are exact, as vLLM's own test of its metrics wants them.
 func TestMetricsCount(t *testing.T) {
 	var m *telemetry.Metrics
-	h := start(t, setup{options: func(o *engine.Options) { o.OnStep = func(i engine.StepInfo) { m.Step(i.Tokens, i.Took) } }, config: func(c *Config) {
+	h := start(t, setup{options: func(o *engine.Options) { o.OnStep = func(i engine.StepInfo) { m.Step(i.Tokens, i.Took, i.Host) } }, config: func(c *Config) {
 		m = telemetry.NewMetrics(telemetry.Info{Model: "fake", Version: "test"}, func() telemetry.EngineState { return EngineState(c.Engine, "f32") })
 		c.Metrics = m
 	}})

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,8 @@ type page struct {
 	streams  bool   // the answer may be an event stream
 	text     bool   // the answer is not JSON
 	statuses []int  // besides those that follow from the route's other columns
+
+	query map[string]openai.Object // parameters in the query, each with its schema
 }
 
 // statusesOf lists what a route may answer, in order: 200 and what every route may meet, then what its columns bring.
@@ -40,7 +43,7 @@ var document = sync.OnceValue(func() []byte {
 	for i := range routes {
 		r := &routes[i]
 		path := r.path
-		if strings.HasSuffix(path, "/") {
+		if r.longer() {
 			path += "{id}"
 		}
 		item, _ := paths[path].(openai.Object)
@@ -66,13 +69,28 @@ func (r *route) operation() openai.Object {
 		}
 		o["security"] = ways
 	}
-	if strings.HasSuffix(r.path, "/") {
-		o["parameters"] = []openai.Object{{"name": "id", "in": "path", "required": true, "schema": openai.Object{"type": "string", "minLength": 1}}}
+	if p := r.parameters(); p != nil {
+		o["parameters"] = p
 	}
 	if r.page.request != "" {
-		o["requestBody"] = openai.Object{"required": true, "content": jsonOf(r.page.request)}
+		content := jsonOf(r.page.request)
+		if r.upload {
+			content = openai.Object{openai.FormType: content[openai.JSONType]}
+		}
+		o["requestBody"] = openai.Object{"required": true, "content": content}
 	}
 	return o
+}
+
+// parameters are those of the path and the query, by name.
+func (r *route) parameters() (all []openai.Object) {
+	if r.longer() || strings.Contains(r.path, "{id}") {
+		all = append(all, openai.Object{"name": "id", "in": "path", "required": true, "schema": openai.Object{"type": "string", "minLength": 1}})
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.page.query)) {
+		all = append(all, openai.Object{"name": name, "in": "query", "schema": r.page.query[name]})
+	}
+	return all
 }
 
 func (r *route) responses() openai.Object {
@@ -81,6 +99,9 @@ func (r *route) responses() openai.Object {
 		answer := openai.Object{"description": fasthttp.StatusMessage(status), "content": jsonOf(r.dialect.errorSchema())}
 		if status == 200 {
 			answer["content"] = r.content()
+		}
+		if status == 304 {
+			delete(answer, "content")
 		}
 		if status == 429 || status == 503 {
 			answer["headers"] = openai.Object{"Retry-After": openai.Object{"schema": openai.Object{"type": "integer"}}}

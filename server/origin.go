@@ -35,6 +35,21 @@ func (s *Server) hostAllowed(name string) bool {
 	return slices.ContainsFunc(s.Access.AllowedHosts, func(allowed string) bool { return strings.EqualFold(allowed, name) })
 }
 
+// fromHere says that a request was sent on this machine to a server that is bound to loopback, neither through a proxy nor by a page of
+// another site: it names the server by a loopback name, and has none of the headers that those add. checkOrigin has let it pass.
+func (s *Server) fromHere(h *fasthttp.RequestHeader) bool {
+	if !s.loopback || !isLoopback(hostOnly(string(h.Host()))) || s.listedOrigin(string(h.Peek("Origin"))) != "" {
+		return false
+	}
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"} {
+		if len(h.Peek(name)) > 0 {
+			return false
+		}
+	}
+	site := string(h.Peek("Sec-Fetch-Site"))
+	return site == "" || site == "none" || site == "same-origin"
+}
+
 // listedOrigin is the entry of the list that an Origin header names, or "".
 func (s *Server) listedOrigin(origin string) string {
 	if i := slices.Index(s.Access.CORSOrigins, origin); i >= 0 {

@@ -65,6 +65,8 @@ func (s *Server) encode(p *openai.Prompt) prompt {
 }
 
 // fingerprint names what answers: the program's version and the policy's.
-func (s *Server) fingerprint() string {
-	return fmt.Sprintf("astro-%s-v%d", s.Version, s.Engine.Version())
+func (s *Server) fingerprint() string { return s.fingerprintOf(s.Engine.Version()) }
+
+func (s *Server) fingerprintOf(version int64) string {
+	return fmt.Sprintf("astro-%s-v%d", s.Version, version)
 }

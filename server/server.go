@@ -14,10 +14,12 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"astro/engine"
+	"astro/feedback"
 	"astro/internal/telemetry"
 	"astro/model/chat"
 	"astro/model/tokenizer"
 	"astro/server/auth"
+	"astro/training/reward"
 )
 
 // Config is what a Server needs. All fields without a default are required.
@@ -39,6 +41,15 @@ type Config struct {
 	Access      Access
 	Certificate *Certificate // nil = no TLS
 
+	Store       *feedback.Store          // of completions and what was said about them; nil = nothing is recorded
+	Graders     map[string]reward.Grader // that requests may name; nil = only those that are built in
+	MaxSessions int                      // of RL, open at one time; 0 = 1000
+	Learner     Learner                  // nil = nothing is learned
+	Tuner       Tuner                    // nil = there are no fine-tuning jobs
+	Policies    Policies                 // nil = there is only the engine's current version
+	Grapher     Grapher                  // nil = no graphs of reasoning
+	Trees       Trees                    // nil = those of the Store
+
 	Limits Limits       // zero = DefaultLimits
 	Log    *slog.Logger // nil = slog.Default(). It gets ids and sizes, never text of requests, tokens or keys
 }
@@ -46,6 +57,7 @@ type Config struct {
 // Limits bound what clients can make the server hold.
 type Limits struct {
 	BodyBytes         int           // of a request body
+	UploadBytes       int           // of a file that is sent to /v1/files; 0 = feedback.MaxFileBytes, which is the most
 	HeaderBytes       int           // of a request's header block
 	Connections       int           // open at one time
 	ConnectionsPerIP  int           // of one address that is not loopback; of IPv6 one network of 64 bits; 0 = as many as there may be
@@ -55,6 +67,7 @@ type Limits struct {
 	WriteTimeout      time.Duration // for the client to take an answer, or one event of a stream
 	KeepAliveInterval time.Duration // between comments in a stream that has nothing else to say
 	RequestTimeout    time.Duration // for a request in the engine, the queue included; 0 = none
+	GraderTimeout     time.Duration // for a grader to judge an answer; 0 = 10 s
 	RequestTokens     int           // prompts x n x (prompt + max_tokens) of one request; 0 = 8 times what the KV cache holds
 }
 
@@ -86,6 +99,10 @@ type Server struct {
 	Config
 	limits   Limits
 	ring     atomic.Pointer[auth.Ring]
+	sessions *auth.Temporary
+	grading  chan struct{} // holds a token for each grader that runs
+	scoring  chan struct{} // holds a token for each answer that waits to be scored by this server
+	trouble  quiet         // of the store
 	visits   visits
 	loopback bool
 	created  int64 // Unix seconds
@@ -114,8 +131,12 @@ func New(c Config) (*Server, error) {
 		c.Metrics = telemetry.NewMetrics(telemetry.Info{Model: c.ModelNames[0], Version: c.Version}, func() telemetry.EngineState { return EngineState(c.Engine, "") })
 	}
 	s := &Server{Config: c, limits: c.Limits, visits: newVisits(), loopback: isLoopback(c.Access.Host), created: time.Now().Unix(), log: c.Log,
-		inFlight: map[*context.CancelFunc]bool{}, idle: make(chan struct{})}
+		inFlight: map[*context.CancelFunc]bool{}, idle: make(chan struct{}), sessions: auth.NewTemporary(), grading: make(chan struct{}, maxGraders),
+		scoring: make(chan struct{}, maxScoring)}
 	s.ring.Store(c.Access.ring())
+	if err := s.restoreSessions(); err != nil {
+		return nil, err
+	}
 	s.grammars = s.newGrammars()
 	s.http = s.newHTTP()
 	return s, nil
@@ -134,7 +155,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		IdleTimeout:                  s.limits.IdleTimeout,
 		MaxRequestBodySize:           s.limits.BodyBytes,
 		NoDefaultContentType:         true,
-		DisablePreParseMultipartForm: true, // no route takes one
+		DisablePreParseMultipartForm: true, // a form's file stays in memory, within its limit
 		SecureErrorLogMessage:        true,
 		CloseOnShutdown:              true,
 		Logger:                       fasthttpLog{s.log},

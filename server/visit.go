@@ -23,10 +23,11 @@ func newVisits() visits { return visits{begin: time.Now(), ledger: auth.NewLedge
 // now is in the ledger's nanoseconds; mu is held, so that it does not go back between two calls.
 func (v *visits) now() int64 { return int64(time.Since(v.begin)) }
 
-func (v *visits) retain(ring *auth.Ring) {
+// retain forgets the keys that keep does not want.
+func (v *visits) retain(keep func(id string) bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.ledger.Retain(ring.Has)
+	v.ledger.Retain(keep)
 }
 
 // visit is one request that uses the engine or the tokenizer, on its key's account.
@@ -51,7 +52,7 @@ func visitOf(ctx *fasthttp.RequestCtx) *visit {
 func (s *Server) work(ctx *fasthttp.RequestCtx, r *route, caller *auth.Key, id string) *openai.Error {
 	v, err := s.visits.enter(caller)
 	if err != nil {
-		return err
+		return s.rejected(err)
 	}
 	ctx.SetUserValue(visitName, v)
 	defer func() {

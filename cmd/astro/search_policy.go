@@ -9,6 +9,7 @@ import (
 	"astro/internal/device"
 	"astro/model"
 	"astro/sampler"
+	"astro/training"
 	"astro/training/search"
 )
 
@@ -43,7 +44,7 @@ func (s *searchFlags) startPolicy(ctx context.Context, diagnostics io.Writer) (*
 func (p *searchPolicy) open(o serveOptions, lockStep bool, diagnostics io.Writer) error {
 	log := slog.New(slog.NewTextHandler(diagnostics, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if !lockStep {
-		b, err := newBackend(o, log, diagnostics)
+		b, err := newBackend(o, training.Start{Path: o.dir, Version: 1}, log, diagnostics)
 		if err == nil {
 			p.backend = *b
 			p.runner.Warm()
@@ -77,7 +78,7 @@ func (p *searchPolicy) openStepped(o serveOptions, log *slog.Logger, diagnostics
 	if err != nil {
 		return err
 	}
-	if err := p.load(o, d, dtype, diagnostics); err != nil {
+	if err := p.load(training.Start{Path: o.dir, Version: 1}, d, dtype, diagnostics); err != nil {
 		return err
 	}
 	p.stepped = engine.DefaultConfig(p.config.Vocab, o.maxSlots, p.context)

@@ -25,6 +25,7 @@ import (
 	"astro/model/chat"
 	"astro/model/tokenizer"
 	"astro/server"
+	"astro/training"
 )
 
 // serveOptions are the flags of astro serve.
@@ -46,13 +47,14 @@ type serveOptions struct {
 	drainTimeout   time.Duration
 	stepTimeout    time.Duration
 	accessFlags
+	learnFlags
 	traces    string // URL of an OTLP receiver; "" = as the environment says
 	logFormat string // text or json
 }
 
 func defaultServeOptions() serveOptions {
 	return serveOptions{host: "127.0.0.1", port: 8080, backend: device.Auto, dtype: "f32", maxSlots: 32, pageTokens: 16, chunkTokens: 256,
-		drainTimeout: 30 * time.Second, stepTimeout: 30 * time.Second, accessFlags: accessFlags{limits: server.DefaultLimits()}, logFormat: "text"}
+		drainTimeout: 30 * time.Second, stepTimeout: 30 * time.Second, accessFlags: accessFlags{limits: server.DefaultLimits()}, learnFlags: defaultLearnFlags(), logFormat: "text"}
 }
 
 func newServeCommand() *cobra.Command {
@@ -73,6 +75,7 @@ func newServeCommand() *cobra.Command {
 	}
 	o.hub.add(c)
 	o.accessFlags.add(c)
+	o.learnFlags.add(c)
 	f := c.Flags()
 	f.StringVar(&o.host, "host", o.host, "address to listen on; one that other machines reach needs API keys")
 	f.IntVar(&o.port, "port", o.port, "port to listen on; 0 = any free one")
@@ -121,17 +124,26 @@ func serve(ctx context.Context, o serveOptions, out, diagnostics io.Writer) erro
 	if err != nil {
 		return err
 	}
-	b, err := newBackend(o, log, diagnostics)
+	l, err := openStore(ctx, &o, log)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	b, err := newBackend(o, l.first(o.dir), log, diagnostics)
 	if err != nil {
 		return err
 	}
 	defer b.close()
+	if err := l.begin(ctx, b, o); err != nil {
+		return err
+	}
+	defer l.end()
 	tracer, err := telemetry.NewTracer(ctx, telemetry.TraceConfigFromEnv(o.traces, version()))
 	if err != nil {
 		return err
 	}
 	defer closeTracer(tracer, log)
-	s, err := b.newServer(o, access, certificate, tracer, log)
+	s, err := b.newServer(o, l, access, certificate, tracer, log)
 	if err != nil {
 		return err
 	}
@@ -223,6 +235,7 @@ type backend struct {
 	tokenizer *tokenizer.Tokenizer
 	template  *chat.Template
 	info      json.RawMessage // tokenizer_config.json
+	device    *device.Device
 	policy    *model.Policy
 	runner    *engine.DeviceRunner
 	engine    *engine.Engine
@@ -230,7 +243,7 @@ type backend struct {
 }
 
 // newBackend opens the device, plans memory, loads the model and starts the engine, in the order in which mistakes are cheapest.
-func newBackend(o serveOptions, log *slog.Logger, diagnostics io.Writer) (*backend, error) {
+func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnostics io.Writer) (*backend, error) {
 	b := &backend{}
 	b.metrics = telemetry.NewMetrics(telemetry.Info{Model: o.names[0], Version: version()}, func() telemetry.EngineState { return server.EngineState(b.engine, o.dtype) })
 	var err error
@@ -255,12 +268,13 @@ func newBackend(o serveOptions, log *slog.Logger, diagnostics io.Writer) (*backe
 	if o.contextTokens > 0 {
 		b.context = min(b.context, o.contextTokens)
 	}
+	b.device = d
 	plan, err := planMemory(b, o, d.Kind(), dtype)
 	if err != nil {
 		return nil, err
 	}
 	log.Info("memory plan", "device", d.Kind(), "plan", plan.String())
-	if err := b.load(o, d, dtype, diagnostics); err != nil {
+	if err := b.load(first, d, dtype, diagnostics); err != nil {
 		return nil, err
 	}
 	if err := b.start(o, d, dtype, plan.KVPages, log); err != nil {
@@ -285,10 +299,10 @@ func loadText(dir string, log *slog.Logger) (*tokenizer.Tokenizer, *chat.Templat
 }
 
 // load puts the weights on the device, with a progress bar where somebody watches.
-func (b *backend) load(o serveOptions, d *device.Device, dtype dtypes.DType, diagnostics io.Writer) error {
+func (b *backend) load(first training.Start, d *device.Device, dtype dtypes.DType, diagnostics io.Writer) error {
 	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(diagnostics), progressbar.OptionSetVisibility(isTerminal(diagnostics)),
 		progressbar.OptionSetDescription("loading"), progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish())
-	weights, err := model.Load(o.dir, d.Backend(), dtype, func(done, total int64) {
+	weights, err := model.Load(first.Path, d.Backend(), dtype, func(done, total int64) {
 		bar.ChangeMax64(total)
 		bar.Set64(done) // fails only if the terminal does
 	})
@@ -296,7 +310,7 @@ func (b *backend) load(o serveOptions, d *device.Device, dtype dtypes.DType, dia
 		return err
 	}
 	bar.Finish()
-	b.policy = model.NewPolicy(1, weights)
+	b.policy = model.NewPolicy(first.Version, weights)
 	return nil
 }
 
@@ -323,8 +337,11 @@ func (b *backend) start(o serveOptions, d *device.Device, dtype dtypes.DType, pa
 	if o.maxQueuedRequests > 0 {
 		c.MaxQueuedRequests = o.maxQueuedRequests
 	}
+	if o.learn != "" {
+		c.BatchTokens = o.batchTokens
+	}
 	b.engine, err = engine.New(b.runner, engine.Options{Config: c, Version: b.policy.Version, StepTimeout: o.stepTimeout,
-		OnStep:    func(i engine.StepInfo) { b.metrics.Step(i.Tokens, i.Took) },
+		OnStep:    func(i engine.StepInfo) { b.metrics.Step(i.Tokens, i.Took, i.Host) },
 		OnFailure: func(err error) { log.Error("a step failed", "error", err) }})
 	return err
 }
@@ -333,9 +350,11 @@ func (b *backend) start(o serveOptions, d *device.Device, dtype dtypes.DType, pa
 func (o *serveOptions) stepTokens() int { return o.maxSlots + o.chunkTokens }
 
 // newServer puts HTTP in front of the engine.
-func (b *backend) newServer(o serveOptions, access server.Access, certificate *server.Certificate, tracer *telemetry.Tracer, log *slog.Logger) (*server.Server, error) {
-	return server.New(server.Config{Metrics: b.metrics, Tracer: tracer, Engine: b.engine, Tokenizer: b.tokenizer, Template: b.template, TokenizerInfo: b.info, ModelNames: o.names, ContextTokens: b.context,
-		Access: access, Certificate: certificate, Limits: o.limits, StrictParams: o.strict, Version: version(), Log: log})
+func (b *backend) newServer(o serveOptions, l *learning, access server.Access, certificate *server.Certificate, tracer *telemetry.Tracer, log *slog.Logger) (*server.Server, error) {
+	c := server.Config{Metrics: b.metrics, Tracer: tracer, Engine: b.engine, Tokenizer: b.tokenizer, Template: b.template, TokenizerInfo: b.info, ModelNames: o.names, ContextTokens: b.context,
+		Access: access, Certificate: certificate, Limits: o.limits, StrictParams: o.strict, Version: version(), Log: log}
+	l.wire(&c)
+	return server.New(c)
 }
 
 // close frees what was made, in reverse order; parts that are missing after a failed start are skipped.

@@ -35,7 +35,7 @@ func (a *accessFlags) add(c *cobra.Command) {
 	f.IntVar(&a.limits.BodyBytes, "max-body-bytes", a.limits.BodyBytes, "largest request body")
 	f.IntVar(&a.limits.Connections, "max-connections", a.limits.Connections, "open connections")
 	f.IntVar(&a.limits.ConnectionsPerIP, "max-connections-per-ip", a.limits.ConnectionsPerIP, "open connections of one address that is not loopback; 0 = any number")
-	f.IntVar(&a.maxQueuedRequests, "max-queued-requests", 0, "requests that wait for the engine, before others get a 429; 0 = 1024")
+	f.IntVar(&a.maxQueuedRequests, "max-queued-requests", 0, "requests that wait for the engine, before others get a 429; 0 = 1024; the program's own work has a queue of its own")
 	f.IntVar(&a.limits.RequestTokens, "max-request-tokens", 0, "prompts x n x (prompt + max_tokens) of one request; 0 = 8 times what the KV cache holds")
 	f.DurationVar(&a.limits.RequestTimeout, "request-timeout", a.limits.RequestTimeout, "time for a request in the engine, the queue included, before it is cut; 0 = none")
 }

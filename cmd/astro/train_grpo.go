@@ -26,13 +26,14 @@ type grpoFlags struct {
 	graderURL         string
 	config            grpo.Config
 	slots             int
+	kind              string
 	norm, scale, over string
 	maxValue, numbers int // of countdown
 }
 
 func newTrainGRPOCommand() *cobra.Command {
 	c := grpo.Default()
-	g := grpoFlags{domain: "countdown", config: c, slots: 64, norm: string(c.Norm), scale: string(c.Advantages.Scale), over: string(c.Overlong),
+	g := grpoFlags{domain: "countdown", config: c, slots: 64, kind: string(grpo.KindClip), norm: string(c.Norm), scale: string(c.Advantages.Scale), over: string(c.Overlong),
 		maxValue: countdown.CD4.MaxValue, numbers: countdown.CD4.Numbers}
 	g.config.RowTokens = 0
 	command := &cobra.Command{
@@ -76,14 +77,17 @@ func (g *grpoFlags) addFlags(c *cobra.Command) {
 
 func (g *grpoFlags) addLossFlags(c *cobra.Command) {
 	f, k := c.Flags(), &g.config
+	f.StringVar(&g.kind, "loss", g.kind, "clip (PPO's), gspo (clips whole answers; wants --clip-low 3e-4 --clip-high 4e-4) or cispo (what is clipped teaches too)")
 	f.Float64Var(&k.Objective.ClipLow, "clip-low", k.Objective.ClipLow, "ratios below 1 minus this are clipped")
 	f.Float64Var(&k.Objective.ClipHigh, "clip-high", k.Objective.ClipHigh, "ratios above 1 plus this are clipped")
-	f.Float64Var(&k.Objective.DualClip, "dual-clip", k.Objective.DualClip, "largest ratio that counts where the advantage is negative; 0 = none")
+	f.Float64Var(&k.Objective.DualClip, "dual-clip", k.Objective.DualClip, "clip: largest ratio that counts where the advantage is negative; 0 = none")
 	f.Float64Var(&k.Objective.KL, "kl", k.Objective.KL, "weight of the KL divergence to --model; 0 = none")
+	f.Float64Var(&k.Objective.Staleness.TIS, "tis", k.Objective.Staleness.TIS, "weigh tokens by how much likelier they are than when they were drawn, up to this; 2 is usual, 0 = off")
 	f.StringVar(&g.norm, "norm", g.norm, "what the loss is divided by: tokens, sequences or constant (full length)")
 	f.StringVar(&g.scale, "scale", g.scale, "what advantages are divided by: none, group or batch (standard deviation of rewards)")
 	f.BoolVar(&k.Advantages.LeaveOneOut, "leave-one-out", false, "compare a reward with the mean of the others of its group")
-	f.StringVar(&g.over, "overlong", g.over, "an answer cut at --max-tokens is wrong (fail), or left out (mask)")
+	f.StringVar(&g.over, "overlong", g.over, "an answer cut at --max-tokens is wrong (fail), left out (mask), or graded like others, with rewards that fall near the end (shape)")
+	f.IntVar(&k.OverlongBufferTokens, "overlong-buffer-tokens", k.OverlongBufferTokens, "shape: tokens before --max-tokens over which the reward falls by 1")
 	f.Float64Var(&k.Limits.Ratio, "max-ratio", k.Limits.Ratio, "refuse an update with a larger probability ratio")
 	f.Float64Var(&k.Limits.KL, "max-kl", k.Limits.KL, "refuse an update further from what drew the answers, in nats per token")
 }
@@ -92,6 +96,7 @@ func (g *grpoFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 	if g.problems == "" {
 		return errors.New("want --problems FILE")
 	}
+	g.config.Objective.Kind = grpo.Kind(g.kind)
 	g.config.Norm, g.config.Advantages.Scale, g.config.Overlong = grpo.Norm(g.norm), grpo.Scale(g.scale), grpo.Overlong(g.over)
 	lines, err := recipe.ReadProblems(g.problems)
 	if err != nil {
@@ -181,6 +186,9 @@ func printStep(w io.Writer, r grpo.Report) {
 	fmt.Fprintf(w, "step %d  reward %.3f  pass %.1f %%  mixed %.0f %% of %d  tokens %.1f  cut %d  entropy %.3f  clipped %.4f  kl %.2g  ratio %.2f  gap %.1g  norm %.2f  %.0f tok/s  %.1f s\n",
 		r.Step, r.MeanReward(), 100*r.PassRate(), 100*r.MixedFraction(), t.Groups, float64(t.Tokens)/float64(max(1, t.Rollouts)), t.Truncated,
 		r.Entropy, r.Clipped, r.KL, r.Ratio, r.Gap, r.GradNorm, float64(t.Tokens)/r.Gather.Seconds(), r.Time.Seconds())
+	if r.Weight > 0 {
+		fmt.Fprintf(w, "  weight of tokens %.3f, %.2f %% truncated\n", r.Weight, 100*r.Capped)
+	}
 	var wrong []string
 	for what, n := range map[string]int{"failed in the engine": t.Failed, "failed in the grader": t.Errors, "graded too late": t.Hung, "stale": t.Stale} {
 		if n > 0 {

@@ -148,6 +148,9 @@ func TestTrainRefuses(t *testing.T) {
 		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--group", "1"}, "want 2 to"},
 		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--max-tokens", "600"}, "fit into the model's context"},
 		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--norm", "words"}, "want tokens, sequences or constant"},
+		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--loss", "ppo"}, "want clip, gspo or cispo"},
+		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--tis", ".5"}, "want 1 to"},
+		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--overlong", "shape"}, "rewards that fall within the last 0 tokens"},
 	} {
 		if _, err := train(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: got %v; want an error with %q", c.args, err, c.want)

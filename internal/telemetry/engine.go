@@ -8,8 +8,8 @@ import (
 
 // EngineState is the engine's state in numbers, as metrics need it. Counts are since the start.
 type EngineState struct {
-	Running, Waiting, Stalled int // sequences
-	QueuedRequests            int // without a slot yet; the rest of Waiting was preempted
+	Running, Waiting, Stalled int     // sequences
+	Queued                    []Queue // by class: without a slot yet; the rest of Waiting was preempted
 
 	Pages, HeldPages, PageTokens int
 	CacheType                    string // of keys and values
@@ -17,8 +17,15 @@ type EngineState struct {
 
 	PromptTokens, CachedTokens, OutputTokens uint64 // computed; taken from the prefix cache; drawn
 	Preemptions, Evictions                   uint64
+	NotFinite                                uint64 // samples whose logits were not
 	Steps, FailedSteps                       uint64
 	PolicyVersion                            int64
+}
+
+// Queue is what waits of one class of requests.
+type Queue struct {
+	Class            string // interactive, batch
+	Requests, Tokens int
 }
 
 // engineCollector reads a EngineState whenever metrics are read.
@@ -51,6 +58,7 @@ var readings = []reading{
 	counter("vllm:prefix_cache_queries_total", "Tokens that were looked up in the prefix cache.", func(s *EngineState) uint64 { return s.PromptTokens + s.CachedTokens }),
 	counter("vllm:prefix_cache_hits_total", "Tokens that were found there.", func(s *EngineState) uint64 { return s.CachedTokens }),
 	counter("vllm:num_preemptions_total", "Sequences that lost their slot to others.", func(s *EngineState) uint64 { return s.Preemptions }),
+	counter("vllm:corrupted_requests_total", "Samples that ended because logits were NaN or infinite.", func(s *EngineState) uint64 { return s.NotFinite }),
 	counter("astro_page_evictions_total", "Cached pages that were given to others.", func(s *EngineState) uint64 { return s.Evictions }),
 	counter("astro_steps_total", "Steps of the engine.", func(s *EngineState) uint64 { return s.Steps }),
 	counter("astro_failed_steps_total", "Steps that failed with all their sequences.", func(s *EngineState) uint64 { return s.FailedSteps }),
@@ -61,6 +69,10 @@ var readings = []reading{
 var (
 	waitingDesc = prometheus.NewDesc("vllm:num_requests_waiting_by_reason", "Sequences without a slot: capacity = new, deferred = preempted.", []string{"reason"}, nil)
 	sleepDesc   = prometheus.NewDesc("vllm:engine_sleep_state", "1 for the present state; this engine never sleeps.", []string{"sleep_state"}, nil)
+	sourceDesc  = prometheus.NewDesc("vllm:prompt_tokens_by_source_total", "Tokens of prompts, by where their keys and values came from.", []string{"source"}, nil)
+	cachedDesc  = prometheus.NewDesc("vllm:prompt_tokens_cached_by_source_total", "Tokens of prompts that were not computed, by where they came from.", []string{"source"}, nil)
+	queuedDesc  = prometheus.NewDesc("astro_queued_requests", "Requests without a slot yet, by class; each class has a queue of its own.", []string{"class"}, nil)
+	tokensDesc  = prometheus.NewDesc("astro_queued_prompt_tokens", "Tokens of their prompts.", []string{"class"}, nil)
 	cacheDesc   = prometheus.NewDesc("vllm:cache_config_info", "The KV cache; always 1.", []string{"block_size", "num_gpu_blocks", "cache_dtype", "enable_prefix_caching"}, nil)
 )
 
@@ -69,9 +81,9 @@ func (c *engineCollector) Describe(out chan<- *prometheus.Desc) {
 	for i := range readings {
 		out <- readings[i].desc
 	}
-	out <- waitingDesc
-	out <- sleepDesc
-	out <- cacheDesc
+	for _, desc := range []*prometheus.Desc{waitingDesc, sleepDesc, sourceDesc, cachedDesc, queuedDesc, tokensDesc, cacheDesc} {
+		out <- desc
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -84,11 +96,28 @@ func (c *engineCollector) Collect(out chan<- prometheus.Metric) {
 	set := func(desc *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	fresh := min(s.QueuedRequests, s.Waiting)
+	queued := 0
+	for _, q := range s.Queued {
+		queued += q.Requests
+		set(queuedDesc, float64(q.Requests), q.Class)
+		set(tokensDesc, float64(q.Tokens), q.Class)
+	}
+	fresh := min(queued, s.Waiting)
 	set(waitingDesc, float64(fresh), "capacity")
 	set(waitingDesc, float64(s.Waiting-fresh), "deferred")
+	collectSources(out, &s)
 	set(sleepDesc, 1, "awake")
 	set(sleepDesc, 0, "weights_offloaded")
 	set(sleepDesc, 0, "discard_all")
 	set(cacheDesc, 1, strconv.Itoa(s.PageTokens), strconv.Itoa(s.Pages), s.CacheType, strconv.FormatBool(s.PrefixCache))
+}
+
+// collectSources says where prompts came from; a transfer from another engine, which vLLM knows, is not among ours.
+func collectSources(out chan<- prometheus.Metric, s *EngineState) {
+	count := func(desc *prometheus.Desc, value uint64, source string) {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), source)
+	}
+	count(sourceDesc, s.PromptTokens, "local_compute")
+	count(sourceDesc, s.CachedTokens, "local_cache_hit")
+	count(cachedDesc, s.CachedTokens, "local_cache_hit")
 }

@@ -13,16 +13,19 @@ type Metrics struct {
 
 	sizes, answers, durations *prometheus.HistogramVec // of HTTP
 	served                    *prometheus.CounterVec
-	finished, rejected        *prometheus.CounterVec
+	finished, rejected, tools *prometheus.CounterVec
 	failures                  prometheus.Counter
 
 	firstToken, interToken, perToken         prometheus.Observer
 	endToEnd, queue, inference               prometheus.Observer
 	prefill, decode                          prometheus.Observer
 	promptTokens, outputTokens, maxTokens, n prometheus.Observer
-	stepTokens, stepSeconds                  prometheus.Observer
+	mostTokens, computed, preemptions        prometheus.Observer
+	stepTokens, stepSeconds, stepHost        prometheus.Observer
 
 	genDuration, genFirst, genPerToken *prometheus.HistogramVec
+
+	learning learning
 }
 
 // Info names what is measured, in labels.
@@ -45,6 +48,7 @@ func NewMetrics(i Info, state func() EngineState) *Metrics {
 	m.observeRequests(labelled)
 	m.observeHTTP(m.all)
 	m.observeConventions(i.Model)
+	m.observeLearning(m.all)
 	return m
 }
 
@@ -68,19 +72,39 @@ func (m *Metrics) observeRequests(r prometheus.Registerer) {
 	m.promptTokens = histogram("request_prompt_tokens", "Tokens of a prompt.", tokenCounts)
 	m.outputTokens = histogram("request_generation_tokens", "Tokens of a choice.", tokenCounts)
 	m.maxTokens = histogram("request_params_max_tokens", "Most tokens that a choice may have.", tokenCounts)
+	m.mostTokens = histogram("request_max_num_generation_tokens", "Tokens of the longest choice of a prompt.", tokenCounts)
+	m.computed = histogram("request_prefill_kv_computed_tokens", "Tokens of a prompt that were not in the prefix cache.", append([]float64{0}, tokenCounts...))
+	m.preemptions = histogram("request_num_preemptions", "Times that the choices of a prompt lost their slots to others.", preemptionCounts)
 	m.n = histogram("request_params_n", "Choices of a prompt.", []float64{1, 2, 5, 10, 20, 50, 100})
 	m.stepTokens = histogram("iteration_tokens_total", "Tokens of a step, read and drawn.", stepCounts)
 	m.finished = prometheus.NewCounterVec(prometheus.CounterOpts{Name: namespace + "request_success_total",
 		Help: "Choices that ended, by why."}, []string{"finished_reason"})
 	m.rejected = prometheus.NewCounterVec(prometheus.CounterOpts{Name: namespace + "admission_rejections_total",
 		Help: "Requests that were refused for lack of room or right, by why."}, []string{"reason"})
-	r.MustRegister(m.finished, m.rejected)
+	m.tools = prometheus.NewCounterVec(prometheus.CounterOpts{Name: namespace + "tool_call_parser_invocations_total",
+		Help: "Choices in which calls of tools were looked for, by whether there were some."}, []string{"mode", "outcome", "request_type"})
+	r.MustRegister(m.finished, m.rejected, m.tools)
 	for _, reason := range []string{"stop", "length", "abort", "error"} {
 		m.finished.WithLabelValues(reason)
 	}
+	for _, reason := range []string{"key", "scope", "quota", "cost", "queue", "draining"} {
+		m.rejected.WithLabelValues(reason)
+	}
+	for _, requestType := range []string{"chat_completions", "responses", "other"} {
+		for _, outcome := range []string{"tool_call", "no_tool_call"} {
+			m.tools.WithLabelValues("streaming", outcome, requestType)
+			m.tools.WithLabelValues("non_streaming", outcome, requestType)
+		}
+	}
+	m.observeSteps(r)
+}
+
+func (m *Metrics) observeSteps(r prometheus.Registerer) {
 	step := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "astro_step_seconds", Help: "One step of the engine.", Buckets: tokenBounds})
-	r.MustRegister(step)
-	m.stepSeconds = step
+	host := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "astro_step_host_seconds_per_token",
+		Help: "What the engine did in a step besides running programs, by token of the step.", Buckets: hostBounds})
+	r.MustRegister(step, host)
+	m.stepSeconds, m.stepHost = step, host
 }
 
 func (m *Metrics) observeHTTP(r prometheus.Registerer) {
@@ -117,13 +141,14 @@ func (m *Metrics) HTTP(method, route string, status, requestBytes, answerBytes i
 	}
 }
 
-// Rejected counts a request that was refused for lack of room or right: "queue", "quota", "scope", ...
+// Rejected counts a request that was refused for lack of room or right: key, scope, quota, cost, queue, draining.
 func (m *Metrics) Rejected(reason string) { m.rejected.WithLabelValues(reason).Inc() }
 
-// Step counts a step of the engine.
-func (m *Metrics) Step(tokens int, took time.Duration) {
+// Step counts a step of the engine; host is the part that no program ran in.
+func (m *Metrics) Step(tokens int, took, host time.Duration) {
 	m.stepTokens.Observe(float64(tokens))
 	m.stepSeconds.Observe(took.Seconds())
+	m.stepHost.Observe(host.Seconds() / float64(max(1, tokens)))
 }
 
 // Token notes the time between two tokens of a choice.
@@ -141,6 +166,24 @@ type Choice struct {
 	Reason    string // stop, length, abort, error
 	Tokens    int
 	Decode    time.Duration // from its first token to its last
+}
+
+// ToolParse is a choice in which calls of tools were looked for.
+type ToolParse struct {
+	RequestType       string // chat_completions, responses, other
+	Streamed, Calling bool   // the answer was a stream; there were calls
+}
+
+// ToolParse counts a choice with tools, once, where vLLM counts each part of a stream.
+func (m *Metrics) ToolParse(t ToolParse) {
+	mode, outcome := "non_streaming", "no_tool_call"
+	if t.Streamed {
+		mode = "streaming"
+	}
+	if t.Calling {
+		outcome = "tool_call"
+	}
+	m.tools.WithLabelValues(mode, outcome, t.RequestType).Inc()
 }
 
 // Choice counts a finished sample.
@@ -161,6 +204,8 @@ type Prompt struct {
 	Operation             string // chat, text_completion
 	Tokens, N, MaxTokens  int
 	Queue, Prefill, Total time.Duration // before the first slot, from there to the first token, from arrival to the end
+	Cached, MostTokens    int           // tokens from the prefix cache; of the longest choice
+	Preemptions           int           // of all choices
 	Error                 string        // "" = none; else its code
 }
 
@@ -170,6 +215,9 @@ func (m *Metrics) Prompt(p Prompt) {
 	m.n.Observe(float64(p.N))
 	m.maxTokens.Observe(float64(p.MaxTokens))
 	m.promptTokens.Observe(float64(p.Tokens))
+	m.mostTokens.Observe(float64(p.MostTokens))
+	m.computed.Observe(float64(p.Tokens - p.Cached))
+	m.preemptions.Observe(float64(p.Preemptions))
 	m.endToEnd.Observe(p.Total.Seconds())
 	m.queue.Observe(p.Queue.Seconds())
 	m.prefill.Observe(p.Prefill.Seconds())

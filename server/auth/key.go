@@ -35,6 +35,7 @@ type Key struct {
 	Created time.Time
 	Expires time.Time // zero = never
 	Revoked time.Time // zero = not
+	Session string    // of RL that the key was made for; "" = none. Such a key is Temporary and stands in no file
 
 	hash digest
 }

@@ -29,6 +29,8 @@ type Config struct {
 	Overlong   Overlong
 	Band       Band
 
+	OverlongBufferTokens int `json:",omitempty"` // of OverlongShape
+
 	GradeTimeout time.Duration // of one call of the Grader
 	Limits       Limits
 	Optimizer    trainer.Config // its Steps follow from those above
@@ -36,18 +38,6 @@ type Config struct {
 	RowTokens    int            // tokens of a row, at least a prompt and MaxTokens
 	Seed         uint64         // of the order of prompts and of all draws
 }
-
-// Overlong says what becomes of a rollout that was cut at MaxTokens.
-type Overlong string
-
-// The ways.
-const (
-	OverlongFail Overlong = "fail" // its reward is FailReward, whatever it says
-	OverlongMask Overlong = "mask" // it neither teaches nor counts in its group's mean
-)
-
-// FailReward is what a rollout that was cut gets with OverlongFail.
-const FailReward = -1
 
 // Band keeps prompts whose share of correct rollouts lies within; what is always or never right teaches nothing. A prompt outside is
 // passed over a few times, then tried again.
@@ -94,14 +84,12 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%d updates from %d groups: want 1 to as many as there are groups", c.Mini, c.Prompts)
 	case c.GradeTimeout <= 0 || c.GradeTimeout > maxGradeTimeout:
 		return fmt.Errorf("a grader's deadline of %v: want more than 0, at most %v", c.GradeTimeout, maxGradeTimeout)
-	case c.Overlong != OverlongFail && c.Overlong != OverlongMask:
-		return fmt.Errorf("overlong rollouts %q: want fail or mask", c.Overlong)
 	case !(c.Band.Low >= 0 && c.Band.Low < c.Band.High && c.Band.High <= 1):
 		return fmt.Errorf("a difficulty band from %g to %g: want 0 <= low < high <= 1", c.Band.Low, c.Band.High)
 	case !(c.Limits.Ratio > 1) || !(c.Limits.KL > 0) || !(c.Limits.Gap > 0) || c.Limits.Refusals < 0:
 		return fmt.Errorf("limits %+v: want a ratio above 1, the others above 0", c.Limits)
 	}
-	return errors.Join(c.Objective.Validate(), c.Advantages.Validate(), c.Norm.Validate(), c.schedule().Validate())
+	return errors.Join(c.checkOverlong(), c.Objective.Validate(), c.Advantages.Validate(), c.Norm.Validate(), c.schedule().Validate())
 }
 
 // schedule is the optimizer's Config for all updates.

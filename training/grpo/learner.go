@@ -1,11 +1,9 @@
 package grpo
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"astro/model"
@@ -56,10 +54,14 @@ type Report struct {
 	Learned      int // tokens that had a weight in an update
 	Entropy      float64
 	Clipped      float64 // share of tokens
-	KL           float64 // to the behaviour policy
+	KL           float64 // to the behaviour policy; with Staleness, to that before the step, as the ratio
 	ReferenceKL  float64
 	Ratio        float64 // largest
 	Gap          float64 // largest |difference| of a log-probability between engine and trainer under the same weights; of the first update
+	MeanGap      float64 // mean of what Gap is the largest of; with Staleness
+	Compared     int     // tokens of those two; with Staleness
+	Weight       float64 // mean weight of tokens by Staleness; 0 without
+	Capped       float64 // share of tokens whose weight was truncated
 	Version      int64   // published by this step, or still current
 	Refused      string  // why an update was refused; "" = none was
 	Gather, Time time.Duration
@@ -115,13 +117,14 @@ func (l *Learner) countRefusal(r Report) error {
 
 // learn makes the updates of a step.
 func (l *Learner) learn(groups []Group, r *Report) error {
+	groups = contrasting(groups)
 	l.setAdvantages(groups)
-	for i := range l.config.Mini {
-		from, to := i*len(groups)/l.config.Mini, (i+1)*len(groups)/l.config.Mini
-		if from == to {
-			continue
-		}
-		if err := l.update(groups[from:to], r); err != nil || r.Refused != "" {
+	shares, err := l.shares(groups, r)
+	if err != nil {
+		return err
+	}
+	for _, s := range shares {
+		if err := l.update(s, r); err != nil || r.Refused != "" {
 			return err
 		}
 	}
@@ -129,17 +132,16 @@ func (l *Learner) learn(groups []Group, r *Report) error {
 }
 
 // update makes one update, unless its numbers say that it should not be made.
-func (l *Learner) update(groups []Group, r *Report) error {
-	batches, norm, err := l.batches(groups)
-	if err != nil {
-		return err
-	}
-	pending, err := l.trainer.Gradient(norm, batches...)
+func (l *Learner) update(s share, r *Report) error {
+	pending, err := l.trainer.Gradient(s.norm, s.batches...)
 	if err != nil {
 		return err
 	}
 	defer pending.Free()
-	r.read(pending.Stats, r.Updates == 0)
+	r.read(pending.Stats)
+	if r.Updates == 0 && l.config.Objective.Staleness.TIS == 0 { // else anchor knows it: ratios are not to the behaviour policy
+		r.Gap = pending.Stats.Values[statGap]
+	}
 	if r.Refused = l.config.Limits.refuse(r, r.Updates == 0); r.Refused != "" {
 		return nil
 	}
@@ -151,7 +153,7 @@ func (l *Learner) update(groups []Group, r *Report) error {
 }
 
 // read takes the numbers of an update; means are over all updates of the step, by tokens.
-func (r *Report) read(s trainer.Stats, first bool) {
+func (r *Report) read(s trainer.Stats) {
 	r.Loss, r.GradNorm, r.LR = s.Loss, s.GradNorm, s.LR
 	before, now := float64(r.Learned), float64(s.Counted)
 	r.Learned += s.Counted
@@ -163,9 +165,6 @@ func (r *Report) read(s trainer.Stats, first bool) {
 		blend(&r.ReferenceKL, s.Values[statReference])
 	}
 	r.Ratio = max(r.Ratio, s.Values[statRatio])
-	if first {
-		r.Gap = s.Values[statGap]
-	}
 }
 
 // refuse says why an update with these numbers must not be made, or "".
@@ -181,77 +180,6 @@ func (m Limits) refuse(r *Report, first bool) string {
 		return fmt.Sprintf("the KL divergence to the behaviour policy is %.3g; the limit is %g", r.KL, m.KL)
 	}
 	return ""
-}
-
-// batches packs the rollouts of groups, long ones first so that rows fill well, and says what their loss is normalised by.
-func (l *Learner) batches(groups []Group) ([]*trainer.Batch, float64, error) {
-	type item struct {
-		prompt  []int32
-		rollout Rollout
-		weight  float32
-	}
-	var items []item
-	var lengths []int
-	for _, g := range groups {
-		for _, r := range g.Rollouts {
-			items = append(items, item{prompt: l.problems[g.Problem].Prompt, rollout: r})
-			lengths = append(lengths, len(r.Tokens))
-		}
-	}
-	full := (l.config.Prompts*l.config.Group + l.config.Mini - 1) / l.config.Mini
-	weights, norm := l.config.Norm.weigh(lengths, full, l.config.MaxTokens)
-	for i := range items {
-		items[i].weight = weights[i]
-	}
-	slices.SortStableFunc(items, func(a, b item) int {
-		return cmp.Compare(len(b.prompt)+len(b.rollout.Tokens), len(a.prompt)+len(a.rollout.Tokens))
-	})
-	packer := l.loss.NewPacker(l.config.Rows, l.config.RowTokens)
-	var batches []*trainer.Batch
-	for _, it := range items {
-		full, err := packer.Add(l.example(it.prompt, it.rollout, it.weight))
-		if err != nil {
-			return nil, 0, err
-		}
-		if full != nil {
-			batches = append(batches, full)
-		}
-	}
-	batches = append(batches, packer.Flush())
-	return batches, norm, l.refer(batches)
-}
-
-// example is a rollout as the trainer takes it.
-func (l *Learner) example(prompt []int32, r Rollout, weight float32) trainer.Example {
-	n := len(prompt) + len(r.Tokens)
-	e := trainer.Example{Tokens: append(append(make([]int32, 0, n), prompt...), r.Tokens...), Weights: make([]float32, n)}
-	for range l.loss.Columns {
-		e.Columns = append(e.Columns, make([]float32, n))
-	}
-	for i, lp := range r.Logprobs {
-		at := len(prompt) + i
-		e.Weights[at], e.Columns[behaviour][at], e.Columns[advantage][at] = weight, lp, float32(r.Advantage)
-	}
-	return e
-}
-
-// refer fills in the reference's log-probabilities.
-func (l *Learner) refer(batches []*trainer.Batch) error {
-	if l.config.Objective.KL == 0 {
-		return nil
-	}
-	for _, b := range batches {
-		logprobs, err := l.trainer.ScoreUnder(l.reference, b)
-		if err != nil {
-			return err
-		}
-		for i, w := range b.Weights {
-			if w != 0 {
-				b.Columns[reference][i] = logprobs[i]
-			}
-		}
-	}
-	return nil
 }
 
 // publish makes a copy of the weights the current Policy: the trainer goes on changing its own in place.

@@ -39,6 +39,14 @@ func TestBanditIsLearned(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"default":   func(*Config) {},
 		"two minis": func(c *Config) { c.Mini = 2 },
+		"gspo": func(c *Config) {
+			c.Objective = Objective{Kind: KindGSPO, ClipLow: .2, ClipHigh: .28}
+			c.Norm, c.Mini = NormSequences, 2
+		},
+		"cispo, staleness": func(c *Config) {
+			c.Objective = Objective{Kind: KindCISPO, ClipLow: 1, ClipHigh: 3, Staleness: Staleness{TIS: 2}}
+			c.Mini = 2
+		},
 		"all else": func(c *Config) {
 			c.Norm, c.Advantages, c.Objective.DualClip = NormSequences, Advantages{ScaleGroup, true}, 3
 		},
@@ -265,9 +273,11 @@ func TestHungCallsAreBounded(t *testing.T) {
 // A policy that never stops is counted, and is wrong or left out as the Config says.
 func TestTruncation(t *testing.T) {
 	d := open(t, device.Go)
-	for _, way := range []Overlong{OverlongFail, OverlongMask} {
+	for _, way := range []Overlong{OverlongFail, OverlongMask, OverlongShape} {
 		c := testConfig()
-		c.Overlong, c.MaxRounds = way, 1
+		if c.Overlong, c.MaxRounds = way, 1; way == OverlongShape {
+			c.OverlongBufferTokens = 2
+		}
 		l := learnerOf(t, d, c, func(context.Context, Problem, []int32) (Grade, error) { return Grade{Reward: 1, Correct: true}, nil })
 		l.sampler = neverStops{l.sampler}
 		r, err := l.Step(context.Background())
@@ -275,9 +285,12 @@ func TestTruncation(t *testing.T) {
 			t.Fatal(err)
 		}
 		y, n := r.Tally, c.Prompts*c.Group
-		want := map[Overlong]int{OverlongFail: n, OverlongMask: 0}[way]
-		if y.Truncated != n || y.Rollouts != want || y.Correct != 0 || y.Reasons["truncated"] != want || r.Updates != 0 {
-			t.Errorf("%s: got %+v; want %d truncated, %d of them graded as failures", way, y, n, want)
+		want := map[Overlong]Tally{OverlongFail: {Rollouts: n, Reward: float64(-n)}, OverlongMask: {}, OverlongShape: {Rollouts: n, Correct: n, Shaped: n}}[way]
+		if y.Truncated != n || y.Rollouts != want.Rollouts || y.Correct != want.Correct || y.Shaped != want.Shaped || y.Reward != want.Reward || r.Updates != 0 {
+			t.Errorf("%s: got %+v; want %d truncated and %+v", way, y, n, want)
+		}
+		if failed := y.Reasons["truncated"]; failed != map[Overlong]int{OverlongFail: n}[way] {
+			t.Errorf("%s: %d are failures because they were cut", way, failed)
 		}
 	}
 }

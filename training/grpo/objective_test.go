@@ -60,7 +60,7 @@ func termsOf(t *testing.T, d *device.Device, o Objective, g golden) (terms []flo
 		args = append(args, tensors.FromFlatDataAndDimensions(x, len(x)))
 	}
 	p, err := d.Compile(device.Spec{Name: "terms", Params: params, Build: func(in []*graph.Node) []*graph.Node {
-		terms, stats := o.terms(in[0], in[1:])
+		terms, stats := o.terms(trainer.Tokens{Logprob: in[0], Columns: in[1:]})
 		return append([]*graph.Node{terms}, stats...)
 	}})
 	if err != nil {
@@ -150,103 +150,6 @@ func testConfig() Config {
 	return c
 }
 
-// Options of the loss that are tested one by one.
-func options() map[string]Config {
-	all := map[string]Config{}
-	for _, n := range []Norm{NormTokens, NormSequences, NormConstant} {
-		c := testConfig()
-		c.Norm = n
-		all["norm "+string(n)] = c
-	}
-	for name, o := range map[string]Objective{
-		"symmetric clip": {ClipLow: .2, ClipHigh: .2}, "dual clip": {ClipLow: .2, ClipHigh: .28, DualClip: 1.15},
-		"KL": {ClipLow: .2, ClipHigh: .28, KL: .3}, "KL and dual clip": {ClipLow: .1, ClipHigh: .5, DualClip: 1.2, KL: 1},
-	} {
-		c := testConfig()
-		c.Objective = o
-		all[name] = c
-	}
-	for name, a := range map[string]Advantages{"group scale": {Scale: ScaleGroup}, "batch scale": {Scale: ScaleBatch}, "leave one out": {Scale: ScaleNone, LeaveOneOut: true}} {
-		c := testConfig()
-		c.Advantages = a
-		all[name] = c
-	}
-	return all
-}
-
-// The gradient is that of the loss, which is written here a second time in plain Go: some weights of every tensor, moved up and down.
-func TestGradientIsFiniteDifference(t *testing.T) {
-	for name, c := range options() {
-		t.Run(name, func(t *testing.T) { checkGradient(t, open(t, device.Go), c) })
-	}
-	t.Run("xla:cpu", func(t *testing.T) { checkGradient(t, open(t, device.XLACPU), options()["KL and dual clip"]) })
-}
-
-func checkGradient(t *testing.T, d *device.Device, c Config) {
-	l := learnerOf(t, d, c, nil)
-	batches, norm, err := l.batches(someGroups(l))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pending, err := l.trainer.Gradient(norm, batches...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pending.Free()
-	grads, err := pending.Values()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := l.trainer.Snapshot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	values := flat(w)
-	if loss := lossOf(t, l, w, batches, norm); !near(pending.Stats.Loss, loss, 1e-5) {
-		t.Errorf("the loss is %g; want %g", pending.Stats.Loss, loss)
-	}
-	const h = 3e-3
-	for i := range values {
-		for _, at := range []int{len(values[i]) / 3, len(values[i]) - 1} {
-			was := values[i][at]
-			values[i][at] = was + h
-			up := lossOf(t, l, weightsOf(w.Config, values), batches, norm)
-			values[i][at] = was - h
-			down := lossOf(t, l, weightsOf(w.Config, values), batches, norm)
-			values[i][at] = was
-			if got, want := float64(grads[i][at]), (up-down)/(2*h); !near(got, want, 1e-3+.02*math.Abs(want)) {
-				t.Errorf("tensor %d, element %d: gradient %g; finite difference %g", i, at, got, want)
-			}
-		}
-	}
-}
-
-// lossOf is the loss under given weights, by the formula and in f64.
-func lossOf(t *testing.T, l *Learner, w *model.Weights, batches []*trainer.Batch, norm float64) float64 {
-	t.Helper()
-	o, sum := l.config.Objective, 0.0
-	for _, b := range batches {
-		now, err := l.trainer.ScoreUnder(w, b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, weight := range b.Weights {
-			a, ratio := float64(b.Columns[advantage][i]), math.Exp(float64(now[i])-float64(b.Columns[behaviour][i]))
-			gain := min(ratio*a, max(1-o.ClipLow, min(1+o.ClipHigh, ratio))*a)
-			if o.DualClip > 0 && a < 0 {
-				gain = max(gain, o.DualClip*a)
-			}
-			term := -gain
-			if o.KL > 0 {
-				d := float64(b.Columns[reference][i]) - float64(now[i])
-				term += o.KL * (math.Exp(d) - d - 1)
-			}
-			sum += term * float64(weight)
-		}
-	}
-	return sum * norm
-}
-
 // A group without contrast adds exactly nothing to the gradient, with a KL part too: it is bit for bit the one without the group.
 func TestGroupWithoutContrastHasNoGradient(t *testing.T) {
 	for _, kl := range []float64{0, .5} {
@@ -299,24 +202,6 @@ func TestStepWithoutContrast(t *testing.T) {
 	if !slices.EqualFunc(flat(before), flat(after), slices.Equal[[]float32]) {
 		t.Error("the weights changed")
 	}
-}
-
-func gradientOf(t *testing.T, l *Learner, groups []Group) [][]float32 {
-	t.Helper()
-	batches, norm, err := l.batches(groups)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pending, err := l.trainer.Gradient(norm, batches...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pending.Free()
-	values, err := pending.Values()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return values
 }
 
 // Rollouts alone in a row, packed, and in many small batches have the same gradient.

@@ -12,13 +12,15 @@ import (
 // Rollout is a graded answer.
 type Rollout struct {
 	Sample
+	Prompt    []int32 // that it continues; nil = its group's problem's
 	Grade     Grade
 	Advantage float64
+	Source    int // the caller's, to know a rollout again
 }
 
-// Group is the rollouts of one problem that count; those that failed are left out.
+// Group is rollouts that are compared with each other, usually all of one problem; those that failed are left out.
 type Group struct {
-	Problem  int
+	Problem  int // its index; not used where each Rollout has its Prompt
 	Rollouts []Rollout
 }
 
@@ -39,6 +41,7 @@ type Tally struct {
 	Rollouts  int // that count: drawn, graded, not masked
 	Correct   int
 	Truncated int // cut at MaxTokens
+	Shaped    int // of Rollouts, with a reward that OverlongShape lowered
 	Failed    int // the engine failed them
 	Errors    int // the Grader failed on them
 	Hung      int // the Grader did not answer in time
@@ -115,7 +118,7 @@ func (l *Learner) keep(s *Sample, version int64, t *Tally) bool {
 		return false
 	case s.Finish == engine.FinishLength:
 		t.Truncated++
-		return l.config.Overlong == OverlongFail
+		return l.config.Overlong.counts(s.Finish)
 	}
 	return true
 }
@@ -126,7 +129,7 @@ func (l *Learner) judge(ctx context.Context, groups []Group, t *Tally) error {
 	var rollouts [][]int32
 	for _, g := range groups {
 		for _, r := range g.Rollouts {
-			if r.Finish != engine.FinishLength {
+			if l.config.Overlong.judged(r.Finish) {
 				problems, rollouts = append(problems, l.problems[g.Problem]), append(rollouts, r.Tokens)
 			}
 		}
@@ -139,10 +142,15 @@ func (l *Learner) judge(ctx context.Context, groups []Group, t *Tally) error {
 		kept := groups[i].Rollouts[:0]
 		for _, r := range groups[i].Rollouts {
 			a := graded{grade: Grade{Reward: FailReward, Reason: "truncated"}}
-			if r.Finish != engine.FinishLength {
+			if l.config.Overlong.judged(r.Finish) {
 				a, answers = answers[0], answers[1:]
 			}
+			penalty := l.config.lengthPenalty(len(r.Tokens))
+			a.grade.Reward -= penalty
 			if t.count(a) {
+				if penalty > 0 {
+					t.Shaped++
+				}
 				r.Grade = a.grade
 				kept = append(kept, r)
 			}

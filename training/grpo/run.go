@@ -94,6 +94,7 @@ const maxPromptsBytes = 1 << 30
 func (o owner) same(other owner) bool {
 	a, b := o.Config, other.Config
 	a.Steps, b.Steps = 0, 0
+	a.Objective.Kind, b.Objective.Kind = a.Objective.kind(), b.Objective.kind()
 	return o.Stage == other.Stage && o.Problems == other.Problems && reflect.DeepEqual(a, b)
 }
 

@@ -2,7 +2,9 @@ package grpo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,10 +120,25 @@ func TestConfigValidate(t *testing.T) {
 		func(c *Config) { c.Band = Band{.5, .5} }, func(c *Config) { c.Limits.Ratio = 1 }, func(c *Config) { c.Objective.ClipLow = 0 },
 		func(c *Config) { c.Objective.DualClip = 1 }, func(c *Config) { c.Objective.KL = -1 }, func(c *Config) { c.Advantages.Scale = "" },
 		func(c *Config) { c.Norm = "" }, func(c *Config) { c.Optimizer.PeakLR = 0 },
+		func(c *Config) { c.Objective.Kind = "ppo" }, func(c *Config) { c.Objective.Kind, c.Objective.DualClip = KindGSPO, 3 },
+		func(c *Config) { c.Objective.Staleness.TIS = .5 }, func(c *Config) { c.Objective.Staleness.TIS = math.NaN() },
+		func(c *Config) { c.Overlong = OverlongShape }, func(c *Config) { c.OverlongBufferTokens = 1 },
+		func(c *Config) { c.Overlong, c.OverlongBufferTokens = OverlongShape, c.MaxTokens+1 },
 	} {
 		c := Default()
 		if change(&c); c.Validate() == nil {
 			t.Errorf("%+v: no error", c)
+		}
+	}
+	for _, change := range []func(*Config){
+		func(c *Config) { c.Objective.Kind, c.Objective.DualClip = KindClip, 3 }, func(c *Config) { c.Objective.Kind = KindGSPO },
+		func(c *Config) { c.Objective.Kind, c.Objective.Staleness.TIS = KindCISPO, 2 },
+		func(c *Config) { c.Overlong, c.OverlongBufferTokens = OverlongShape, c.MaxTokens },
+	} {
+		c := Default()
+		change(&c)
+		if err := c.Validate(); err != nil {
+			t.Error(err)
 		}
 	}
 	c := testConfig()
@@ -129,5 +146,27 @@ func TestConfigValidate(t *testing.T) {
 		if c.checkProblems(problems, vocab, 32) == nil {
 			t.Errorf("%+v: no error", problems)
 		}
+	}
+}
+
+// What was added to a Config and is not used leaves its JSON as it was, by which runs and stages know theirs; "" and clip are one kind.
+func TestOldRunsAreKnown(t *testing.T) {
+	text, err := json.Marshal(Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"Kind", "Staleness", "OverlongBufferTokens"} {
+		if strings.Contains(string(text), name) {
+			t.Errorf("the default Config says %s: %s", name, text)
+		}
+	}
+	a, b := owner{Config: Default()}, owner{Config: Default()}
+	b.Config.Objective.Kind = KindClip
+	if !a.same(b) {
+		t.Error("a run of the kind clip does not go on from one of the kind \"\"")
+	}
+	b.Config.Objective.Kind = KindGSPO
+	if a.same(b) {
+		t.Error("a run of the kind gspo goes on from one of the kind clip")
 	}
 }

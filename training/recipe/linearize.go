@@ -199,6 +199,14 @@ type Effort struct {
 	Distinct    int // different ones among them
 }
 
+// CountdownReturns counts the backtracks of a completion by its tokens.
+func CountdownReturns(completion []int32) int {
+	if end := slices.Index(completion, countdown.EOS); end >= 0 {
+		completion = completion[:end]
+	}
+	return linearize.CountReturns(words(completion)).Total()
+}
+
 // CountdownEffort counts the backtracks of a completion by its tokens, and its distinct legal attempts by the verifier's replay.
 func CountdownEffort(d countdown.Domain, p countdown.Problem, completion []int32) Effort {
 	if end := slices.Index(completion, countdown.EOS); end >= 0 {

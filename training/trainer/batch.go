@@ -96,6 +96,7 @@ type Packer struct {
 	open         *Batch
 	used         []int   // tokens of each row of the open batch
 	segments     []int32 // examples of each row
+	last         int     // element at which the newest Example begins
 }
 
 // NewPacker packs Examples for NextToken into rows of so many tokens.
@@ -126,11 +127,15 @@ func (p *Packer) Add(e Example) (full *Batch, err error) {
 		p.reset()
 	}
 	p.segments[row]++
-	p.open.put(e, row*p.tokens+p.used[row], p.segments[row])
+	p.last = row*p.tokens + p.used[row]
+	p.open.put(e, p.last, p.segments[row])
 	p.used[row] += need
 	invariant.Check(p.check)
 	return full, nil
 }
+
+// Place is where the Example that was added last begins in the batch that is open: its Tokens[i+1] is the target of element Place()+i.
+func (p *Packer) Place() int { return p.last }
 
 // check panics if the fields do not fit together.
 func (e Example) check(columns int) {

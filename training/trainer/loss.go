@@ -24,17 +24,33 @@ type Stat struct {
 	Max  bool // the largest value of the tokens that have a weight, at least 0; else their mean
 }
 
-// Tokens is a batch as a Loss sees it; all nodes are [rows*tokens] f32.
+// Tokens is a batch as a Loss sees it; nodes are [rows*tokens] f32, where nothing else is said.
 type Tokens struct {
-	Logprob *Node   // of the targets under the model that is trained
-	Columns []*Node // by Loss.Columns
-	spread  *Node
+	Logprob  *Node   // of the targets under the model that is trained
+	Columns  []*Node // by Loss.Columns
+	Counted  *Node   // bool: which have a weight
+	Segments *Node   // [rows, tokens] i32, as in a Batch: what belongs to one Example
+	spread   *Node
 }
 
 // Entropy is that of the distribution which each target was predicted by, in nats, as a number: no gradient flows through it.
 func (t Tokens) Entropy() *Node {
 	logprobs := StopGradient(t.spread)
 	return Neg(ReduceSum(Mul(Exp(logprobs), logprobs), -1))
+}
+
+// ExampleMean is, at each token, the mean of x over all counted tokens of the same Example; 0 where an Example has none, as padding. Its
+// gradient flows to each of them. It is a sum over a mask [rows, tokens, tokens], as pick is one, and needs the memory of attention's.
+func (t Tokens) ExampleMean(x *Node) *Node {
+	rows, tokens := t.Segments.Shape().Dim(0), t.Segments.Shape().Dim(1)
+	others := func(x *Node) *Node { return BroadcastToDims(Reshape(x, rows, 1, tokens), rows, tokens, tokens) }
+	same := Equal(BroadcastToDims(Reshape(t.Segments, rows, tokens, 1), rows, tokens, tokens), others(t.Segments))
+	same = And(same, others(t.Counted))
+	sum := func(x *Node) *Node {
+		x = others(x)
+		return Reshape(ReduceSum(Where(same, x, ZerosLike(x)), -1), rows*tokens)
+	}
+	return Div(sum(x), MaxScalar(sum(OnesLike(x)), 1))
 }
 
 // NextToken is the negative log-probability of each token (cross entropy).
@@ -44,16 +60,16 @@ func NextToken() Loss {
 
 // told are the results of a batch [1 + stats] f32: its loss, and the sums or maxima of the stats.
 func (l Loss) told(c model.Config, weights []*Node, b batchNodes, norm *Node) (loss, told *Node) {
-	tokens := Tokens{spread: spread(c, weights, b)}
+	weight := Reshape(b.weights, -1)
+	counted := NotEqual(weight, ZerosLike(weight))
+	tokens := Tokens{Counted: counted, Segments: b.segments, spread: spread(c, weights, b)}
 	tokens.Logprob = pick(tokens.spread, Reshape(b.targets, -1))
 	for _, column := range b.columns {
 		tokens.Columns = append(tokens.Columns, Reshape(column, -1))
 	}
-	weight := Reshape(b.weights, -1)
 	terms, stats := l.Build(tokens)
 	loss = Mul(ReduceAllSum(Mul(terms, weight)), norm)
 	all := []*Node{Reshape(loss, 1)}
-	counted := NotEqual(weight, ZerosLike(weight))
 	for i, s := range l.Stats {
 		value := ConvertDType(Where(counted, StopGradient(stats[i]), ZerosLike(weight)), dtypes.Float32)
 		if s.Max {

@@ -58,6 +58,9 @@ func (l Loss) NewTrainer(d *device.Device, w *model.Weights, c Config) (*Trainer
 	return t, nil
 }
 
+// Device is where it trains.
+func (t *Trainer) Device() *device.Device { return t.device }
+
 // Stats is what one Step tells.
 type Stats struct {
 	Loss     float64 // before the update; of NextToken the weighted mean of the negative log-probabilities, in nats

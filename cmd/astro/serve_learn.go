@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"astro/engine"
+	"astro/feedback"
+	"astro/server"
+	"astro/training"
+	"astro/training/recipe"
+)
+
+// learnFlags say what a server keeps and whether it learns from it.
+type learnFlags struct {
+	store         string // folder; "" = nothing is kept
+	learn         string // source; "" = nothing is learned
+	paused        bool
+	every         time.Duration
+	learningEvery int // updates between evaluations
+	lr            float64
+	prompts       int
+	keyShare      float64
+	staleness     int64
+	batchTokens   int
+	retention     time.Duration
+	storeBytes    int64
+	storeText     bool
+	trees         string
+}
+
+func defaultLearnFlags() learnFlags {
+	return learnFlags{prompts: 32, staleness: 2, batchTokens: 8, learningEvery: 5, retention: 7 * 24 * time.Hour, storeBytes: 16 << 30}
+}
+
+func (l *learnFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&l.store, "store", "", "folder that keeps completions, feedback and learned policies; \"\" = nothing is kept, unless --learn is given")
+	f.StringVar(&l.learn, "learn", "", "learn while serving: countdown (the demo model's game), feedback (rated completions alone), jobs (fine-tuning jobs alone), or a JSONL file of problems with answers")
+	f.BoolVar(&l.paused, "learn-paused", false, "begin with learning paused")
+	f.DurationVar(&l.every, "learn-every", 0, "time from the start of one update to that of the next, at least")
+	f.IntVar(&l.learningEvery, "learn-eval-every", l.learningEvery, "updates between two evaluations on held-out problems")
+	f.Float64Var(&l.lr, "learn-rate", 0, "learning rate; 0 = 3e-4 for models of less than 10 million parameters, 1e-6 for others")
+	f.IntVar(&l.prompts, "learn-prompts", l.prompts, "prompts that an update gathers rollouts of, 8 of each")
+	f.Float64Var(&l.keyShare, "learn-key-share", 0, "share of an update's rated completions that one API key may have rated; 0 = all")
+	f.Int64Var(&l.staleness, "learn-staleness", l.staleness, "policy versions that a rated completion may be behind when it is learned from")
+	f.IntVar(&l.batchTokens, "learn-batch-tokens", l.batchTokens, "tokens of rollouts in a step that serves somebody, too: more learns faster and makes tokens later")
+	f.DurationVar(&l.retention, "store-retention", l.retention, "after which completions are erased; later feedback for them is refused")
+	f.Int64Var(&l.storeBytes, "store-bytes", l.storeBytes, "size of the store; past it the oldest completions are erased")
+	f.BoolVar(&l.storeText, "store-text", false, "keep the text of prompts and answers, not only their token ids")
+	f.StringVar(&l.trees, "trees", "", "JSONL file of search trees to show on the page")
+}
+
+// defaultStore is the folder of a server that learns and was given none.
+const defaultStore = "astro-store"
+
+// learning is what a server that keeps or learns has besides its backend.
+type learning struct {
+	flags    learnFlags
+	store    *feedback.Store
+	start    training.Start
+	policies *training.Policies
+	loop     *training.Loop
+	log      *slog.Logger
+
+	stop context.CancelFunc
+	work sync.WaitGroup
+}
+
+// openStore opens the store and chooses the policy to begin with; nil = nothing is kept.
+func openStore(ctx context.Context, o *serveOptions, log *slog.Logger) (*learning, error) {
+	if o.learnFlags.learn != "" && o.learnFlags.store == "" {
+		o.learnFlags.store = defaultStore
+	}
+	if o.learnFlags.store == "" {
+		return nil, nil
+	}
+	l := &learning{flags: o.learnFlags, log: log}
+	var err error
+	l.store, err = feedback.Open(filepath.Join(l.flags.store, "state.db"), feedback.Options{Retention: l.flags.retention, MaxBytes: l.flags.storeBytes, KeepText: l.flags.storeText})
+	if err != nil {
+		return nil, err
+	}
+	if l.start, err = training.Begin(ctx, l.store, o.dir); err != nil {
+		return nil, errors.Join(err, l.store.Close())
+	}
+	log.Info("the store is open", "file", l.store.Path(), "policy version", l.start.Version)
+	return l, nil
+}
+
+// first is what to serve at the beginning; dir is the model that was named.
+func (l *learning) first(dir string) training.Start {
+	if l == nil {
+		return training.Start{Path: dir, Version: 1}
+	}
+	return l.start
+}
+
+// begin starts policies and, where one is wanted, the loop; b must serve l.start.
+func (l *learning) begin(ctx context.Context, b *backend, o serveOptions) error {
+	if l == nil {
+		return nil
+	}
+	dtype, err := parseDType(o.dtype)
+	if err != nil {
+		return err
+	}
+	l.policies, err = training.OpenPolicies(ctx, training.PoliciesConfig{Engine: b.engine, Store: l.store, Device: b.device, DType: dtype,
+		Dir: filepath.Join(l.flags.store, "policies"), Base: o.dir, Extra: func(dir string) error { return recipe.CopyTexts(dir, o.dir) }, Log: l.log}, l.start)
+	if err != nil {
+		return err
+	}
+	life, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	l.work.Go(func() { l.prune(life) })
+	if l.flags.learn == "" || l.flags.learn == "jobs" {
+		return nil
+	}
+	c, err := l.source(b, o)
+	if err != nil {
+		return err
+	}
+	d, err := b.device.OpenBackground()
+	if err != nil {
+		return err
+	}
+	if l.loop, err = training.NewLoop(c, l.policies, d); err != nil {
+		return err
+	}
+	if l.flags.paused {
+		l.loop.Pause("started with --learn-paused")
+	}
+	l.work.Go(func() { l.run(life) })
+	l.work.Go(func() { l.signals(life) })
+	return nil
+}
+
+func (l *learning) run(ctx context.Context) {
+	if err := l.loop.Run(ctx); err != nil && ctx.Err() == nil {
+		l.log.Error("learning has ended; serving goes on", "error", err)
+	}
+}
+
+// signals pause (SIGUSR1) and resume (SIGUSR2) learning.
+func (l *learning) signals(ctx context.Context) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-signals:
+			if s == syscall.SIGUSR1 {
+				l.loop.Pause("paused by SIGUSR1")
+			} else {
+				l.loop.Resume()
+			}
+			l.log.Info("a signal changed learning", "state", l.loop.Status().State)
+		}
+	}
+}
+
+// pruneEvery is the time between two looks for what is too old.
+const pruneEvery = time.Minute
+
+func (l *learning) prune(ctx context.Context) {
+	ticker := time.NewTicker(pruneEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for {
+			p, err := l.store.Prune(ctx)
+			if err != nil && ctx.Err() == nil {
+				l.log.Warn("the store could not be pruned", "error", err)
+			}
+			if err != nil || !p.Any() {
+				break
+			}
+			l.log.Info("the store was pruned", "expired", p.Expired, "removed", p.Removed, "evicted", p.Evicted)
+		}
+	}
+}
+
+// end stops learning after the engine calls under way, before the engine is closed.
+func (l *learning) end() {
+	if l == nil {
+		return
+	}
+	if l.stop != nil {
+		l.stop()
+	}
+	l.work.Wait()
+}
+
+// close closes the store; nothing may use it any more.
+func (l *learning) close() {
+	if l == nil {
+		return
+	}
+	if err := l.store.Close(); err != nil {
+		l.log.Error("the store could not be closed", "error", err)
+	}
+}
+
+// wire gives the server what it needs of learning.
+func (l *learning) wire(c *server.Config) {
+	if l == nil {
+		return
+	}
+	c.Store = l.store
+	if l.policies != nil {
+		c.Policies = servedPolicies{l.policies, c.ModelNames[0]}
+	}
+	if l.loop != nil {
+		c.Learner = servedLoop{l.loop, l.store}
+	}
+}
+
+// servedLoop is the loop as the server sees it.
+type servedLoop struct {
+	loop  *training.Loop
+	store *feedback.Store
+}
+
+// Status implements server.Learner.
+func (s servedLoop) Status(ctx context.Context) server.LearningStatus {
+	now := s.loop.Status()
+	out := server.LearningStatus{State: now.State, Source: now.Source, Step: int64(now.Step), Phase: now.Phase, PhaseSeconds: now.PhaseSeconds, Serving: now.Version, Reason: now.Reason}
+	if n, err := s.store.Counts(ctx); err == nil {
+		out.Feedback = server.FeedbackCount{Stored: n.Feedback, Used: n.Used, Waiting: n.Waiting}
+	}
+	return out
+}
+
+// Pause implements server.Learner.
+func (s servedLoop) Pause(_ context.Context, actor string) error {
+	s.loop.Pause("paused by " + actor)
+	return nil
+}
+
+// Resume implements server.Learner.
+func (s servedLoop) Resume(context.Context, string) error {
+	s.loop.Resume()
+	return nil
+}
+
+// Step implements server.Learner.
+func (s servedLoop) Step(context.Context, string) error {
+	s.loop.Step()
+	return nil
+}
+
+// servedPolicies are the policies as the server sees them.
+type servedPolicies struct {
+	*training.Policies
+	name string // of the model
+}
+
+// List implements server.Policies.
+func (s servedPolicies) List(ctx context.Context) (server.PolicyList, error) {
+	all, serving, canary, percent, err := s.Policies.List(ctx)
+	if err != nil {
+		return server.PolicyList{}, err
+	}
+	return policyList(s.name, all, serving, canary, percent), nil
+}
+
+// Promote implements server.Policies.
+func (s servedPolicies) Promote(ctx context.Context, version int64, _ string) error {
+	return policyError(s.Policies.Promote(ctx, version))
+}
+
+// Rollback implements server.Policies.
+func (s servedPolicies) Rollback(ctx context.Context, version int64, actor string) error {
+	return policyError(s.Policies.Rollback(ctx, version, "rolled back by "+actor))
+}
+
+// Canary implements server.Policies.
+func (s servedPolicies) Canary(ctx context.Context, version int64, percent int, _ string) error {
+	return policyError(s.Policies.Canary(ctx, version, percent))
+}
+
+// policyError gives an error the server's name.
+func policyError(err error) error {
+	switch {
+	case errors.Is(err, training.ErrNoPolicy):
+		return fmt.Errorf("%w: %w", server.ErrNoPolicy, err)
+	case errors.Is(err, training.ErrPolicyState), errors.Is(err, engine.ErrVersion):
+		return fmt.Errorf("%w: %w", server.ErrPolicyState, err)
+	}
+	return err
+}

@@ -1,0 +1,18 @@
+package feedback
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// ForgetPath says that a policy's checkpoint is about to be removed; the rest of what is known of it stays. ErrUnknown.
+func (s *Store) ForgetPath(ctx context.Context, version int64) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.Exec("UPDATE policies SET path = '' WHERE version = ?", version))
+		if err == nil && n == 0 {
+			err = fmt.Errorf("policy %d: %w", version, ErrUnknown)
+		}
+		return err
+	})
+}

@@ -1,0 +1,390 @@
+package training
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"astro/engine"
+	"astro/feedback"
+	"astro/internal/device"
+	"astro/internal/fault"
+	"astro/training/checkpoint"
+	"astro/training/grpo"
+	"astro/training/trainer"
+)
+
+// LoopConfig says what to learn from, when, and what is good enough to be served.
+type LoopConfig struct {
+	Name  string      // of the source, for people: "countdown", "feedback"
+	Learn grpo.Config // Steps is the length of the learning-rate schedule; it may be exceeded
+
+	Problems []grpo.Problem // that the engine answers; empty = learn from Served alone
+	Grade    grpo.Grader    // of the answers
+	Served   Served
+
+	Every time.Duration // from the start of one update to that of the next, at least; 0 = at once
+
+	EvalProblems []grpo.Problem // that a candidate must answer no worse than its parent; empty = there is no such check
+	EvalSamples  int            // of each
+	EvalEvery    int            // updates; 0 = 5
+
+	GatherTimeout time.Duration // of an update's rollouts; 0 = 10 minutes
+	Job           string        // that updates belong to; "" = none
+
+	Returns func(output []int32) int // counts what a reasoner did about its own mistakes; nil = not counted
+}
+
+// Served says what to take of the completions that clients rated.
+type Served struct {
+	Learn        bool
+	Completions  int           // of one update, at most; 0 = 256
+	AtLeast      int           // that must wait before an update is made of them alone; 0 = 32
+	MaxStaleness int64         // versions between the one that drew it and the one that learns, counted when it learns; 0 = 2
+	Delay        time.Duration // between a rating and its use, so that a vote can be changed
+	MaxKeyShare  float64       // of an update's completions that one API key may have rated; 0 = all
+}
+
+// Loop learns beside an engine. Make it with NewLoop and run it with Run; the other methods may be called from anywhere.
+type Loop struct {
+	config   LoopConfig
+	engine   *engine.Engine
+	store    *feedback.Store
+	policies *Policies
+	device   *device.Device // that trains
+	log      *slog.Logger
+	status   status
+
+	session *session // trainer and learner on the served version; nil = to be made
+}
+
+// NewLoop makes a Loop that trains on d, which may be a background device. Everything stays the caller's.
+func NewLoop(c LoopConfig, p *Policies, d *device.Device) (*Loop, error) {
+	if c.EvalEvery == 0 {
+		c.EvalEvery = 5
+	}
+	if c.GatherTimeout == 0 {
+		c.GatherTimeout = 10 * time.Minute
+	}
+	if c.Served.Completions == 0 {
+		c.Served.Completions = 256
+	}
+	if c.Served.AtLeast == 0 {
+		c.Served.AtLeast = 32
+	}
+	if c.Served.MaxStaleness == 0 {
+		c.Served.MaxStaleness = 2
+	}
+	switch {
+	case len(c.Problems) == 0 && !c.Served.Learn:
+		return nil, errors.New("nothing to learn from: give prompts with a grader, or let it learn from feedback")
+	case len(c.EvalProblems) > 0 && c.EvalSamples < 1:
+		return nil, fmt.Errorf("%d samples of each evaluation problem; want at least 1", c.EvalSamples)
+	}
+	l := &Loop{config: c, engine: p.config.Engine, store: p.config.Store, policies: p, device: d, log: p.config.Log}
+	l.status.begin(c.Name)
+	return l, c.Learn.Validate()
+}
+
+// session is what learns, on one line of versions. It ends when somebody promotes or rolls back, when a candidate is rejected, or when
+// the Trainer breaks; the next one begins from the served checkpoint.
+type session struct {
+	trainer *trainer.Trainer
+	learner *grpo.Learner
+	version int64 // whose weights the trainer began with, or published last
+	changes int64
+	updates int // published
+	parent  *Evaluated
+}
+
+func (s *session) close() {
+	s.learner.Free()
+	s.trainer.Close()
+}
+
+// Run learns until ctx ends or an error that another try cannot mend; a failed update alone is none. Its error is ctx's at the end.
+func (l *Loop) Run(ctx context.Context) error {
+	defer l.end()
+	failures := 0
+	for ctx.Err() == nil {
+		start := time.Now()
+		if !l.wait(ctx) {
+			break
+		}
+		err := l.update(ctx)
+		switch {
+		case err == nil:
+			failures = 0
+		case ctx.Err() != nil:
+		case errors.Is(err, errNothing):
+			l.status.enter(phaseWait)
+			sleep(ctx, pollEvery)
+			continue
+		default:
+			failures++
+			l.fail(ctx, err, failures)
+			sleep(ctx, backOff(failures))
+		}
+		if err == nil && l.config.Every > 0 {
+			l.status.enter(phaseWait)
+			sleep(ctx, l.config.Every-time.Since(start))
+		}
+	}
+	return ctx.Err()
+}
+
+// Bounds of the Loop's own patience.
+const (
+	pollEvery     = 200 * time.Millisecond
+	maxBackOff    = time.Minute
+	pauseFailures = 3 // in a row, after which learning pauses and says so; serving goes on
+)
+
+func backOff(failures int) time.Duration {
+	return min(maxBackOff, time.Second<<min(failures, 6))
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(max(0, d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// wait returns true when an update may begin: not paused, or asked for.
+func (l *Loop) wait(ctx context.Context) bool {
+	for !l.status.mayBegin() {
+		if ctx.Err() != nil {
+			return false
+		}
+		l.status.enter(phaseWait)
+		sleep(ctx, pollEvery)
+	}
+	return ctx.Err() == nil
+}
+
+// fail records a failed update. The session is given up, so that the next one starts from what is on disk.
+func (l *Loop) fail(ctx context.Context, err error, failures int) {
+	l.drop()
+	l.log.Error("an update failed; serving goes on", "error", err, "failures", failures)
+	data, _ := json.Marshal(map[string]any{"failures": failures})
+	_ = l.store.Log(ctx, feedback.Event{Subject: "learning", Level: "error", Message: "an update failed: " + err.Error(), Data: data}) // the log has it too
+	if failures >= pauseFailures {
+		l.status.pause(fmt.Sprintf("%d updates in a row failed, the last one: %v", failures, err))
+	}
+}
+
+func (l *Loop) end() {
+	l.drop()
+	l.status.stop()
+}
+
+func (l *Loop) drop() {
+	if l.session != nil {
+		l.session.close()
+		l.session = nil
+	}
+}
+
+// errNothing says that there is nothing to learn from yet.
+var errNothing = errors.New("there is nothing to learn from")
+
+// update makes one: gather, score, learn, check, publish.
+func (l *Loop) update(ctx context.Context) error {
+	s, err := l.current(ctx)
+	if err != nil {
+		return err
+	}
+	u := newUpdate(l.config.Job, s.version)
+	if err := l.gather(ctx, s, u); err != nil {
+		return err
+	}
+	if len(u.groups) == 0 && len(u.dropped) == 0 {
+		return errNothing
+	}
+	fault.Point(fault.LearnBefore)
+	l.status.enter(phaseLearn)
+	learn := time.Now()
+	u.report.Step = s.updates + 1
+	if err := l.device.InBackground(func() error { return s.learner.Learn(u.groups, &u.report) }); err != nil {
+		return fmt.Errorf("learn: %w", err)
+	}
+	u.learnTook = time.Since(learn)
+	fault.Point(fault.LearnAfter)
+	if u.report.Updates == 0 {
+		return l.skip(ctx, s, u)
+	}
+	return l.publish(ctx, s, u)
+}
+
+// skip records an update that was refused, or that had nothing to learn from what it gathered.
+func (l *Loop) skip(ctx context.Context, s *session, u *update) error {
+	row := u.row(l, s)
+	row.Parent, row.Reason = s.version, u.report.Refused
+	if row.Reason == "" {
+		row.Reason = "no group had contrast"
+	}
+	_, err := l.store.Commit(ctx, row)
+	l.status.learned(u, row.Reason)
+	return err
+}
+
+// publish checks a candidate and makes it public, or rejects it.
+func (l *Loop) publish(ctx context.Context, s *session, u *update) error {
+	l.status.enter(phaseCheck)
+	c, err := l.propose(s)
+	if err != nil {
+		return err
+	}
+	eval, reason, err := l.check(ctx, s, c)
+	if err != nil {
+		return errors.Join(err, l.policies.Reject(ctx, c, u.row(l, s), "its evaluation failed"))
+	}
+	u.eval = eval
+	if reason != "" {
+		l.drop() // the weights are not those of any policy
+		l.status.learned(u, reason)
+		return l.policies.Reject(ctx, c, u.row(l, s), reason)
+	}
+	l.status.enter(phasePublish)
+	if err := l.save(ctx, s, c, u); err != nil {
+		l.drop()
+		if errors.Is(err, errOvertaken) {
+			return l.policies.Reject(ctx, c, u.row(l, s), err.Error())
+		}
+		return errors.Join(err, l.policies.Reject(ctx, c, newUpdate(l.config.Job, s.version).row(l, s), "it could not be stored: "+err.Error()))
+	}
+	s.version, s.updates = c.Version, s.updates+1
+	if eval != nil {
+		s.parent = eval
+	}
+	l.status.published(u, c.Version)
+	return nil
+}
+
+func (l *Loop) propose(s *session) (c Candidate, err error) {
+	err = l.device.InBackground(func() error {
+		c, err = l.policies.Propose(s.trainer)
+		return err
+	})
+	return c, err
+}
+
+// save makes a candidate durable and public.
+func (l *Loop) save(ctx context.Context, s *session, c Candidate, u *update) error {
+	var eval json.RawMessage
+	if u.eval != nil {
+		eval, _ = json.Marshal(u.eval)
+	}
+	owner, err := json.Marshal(map[string]any{"stage": "online", "version": c.Version, "parent": c.Parent})
+	if err != nil {
+		return err
+	}
+	return l.policies.Publish(ctx, c, s.trainer.Content(owner), u.row(l, s), eval)
+}
+
+// current is the session on the served version.
+func (l *Loop) current(ctx context.Context) (*session, error) {
+	if l.session != nil && l.session.changes != l.policies.Changes() {
+		l.log.Info("another version is served: learning goes on from it", "version", l.policies.Serving())
+		l.drop()
+	}
+	if l.session != nil {
+		return l.session, nil
+	}
+	l.status.enter(phaseOpen)
+	changes, version := l.policies.Changes(), l.policies.Serving()
+	known, err := l.policies.find(ctx, version)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{version: version, changes: changes}
+	if e, ok := EvaluatedOf(&known); ok {
+		s.parent = &e
+	}
+	if err := l.device.InBackground(func() error { return l.open(s, known.Path) }); err != nil {
+		return nil, fmt.Errorf("learn from version %d: %w", version, err)
+	}
+	l.session = s
+	return s, nil
+}
+
+// open makes trainer and learner from a checkpoint, or from the base model, which has no moments.
+func (l *Loop) open(s *session, path string) (err error) {
+	loss, schedule := l.config.Learn.Objective.Loss(), l.config.Learn.Schedule()
+	if s.version == 1 {
+		s.trainer, err = fromModel(l.device, path, loss, schedule)
+	} else {
+		var content checkpoint.Content
+		if content, err = checkpoint.Load(path, l.device.Backend()); err == nil {
+			s.trainer, err = loss.Resume(l.device, content, schedule)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	sampler := &pinned{Live: grpo.NewLive(l.engine, maxInFlight), session: s}
+	s.learner, err = grpo.NewLiveLearner(l.config.Learn, s.trainer, sampler, l.config.Problems, l.config.Grade)
+	if err != nil {
+		s.trainer.Close()
+	}
+	return err
+}
+
+// maxInFlight bounds the groups that are in the engine at one time, so that requests of others find room in its queue.
+const maxInFlight = 16
+
+// pinned samples with the version that the session learns on, which may be another one than the served.
+type pinned struct {
+	*grpo.Live
+	session *session
+}
+
+// Version implements grpo.Sampler.
+func (p *pinned) Version() int64 { return p.session.version }
+
+// status is what the outside sees.
+type status struct {
+	mu     sync.Mutex
+	now    Status
+	since  time.Time
+	paused bool
+	asked  int // updates that were asked for while paused
+}
+
+// Status says what the Loop does.
+type Status struct {
+	State        string // running, paused or stopped
+	Source       string
+	Phase        string // open, gather, score, learn, check, publish or wait
+	PhaseSeconds float64
+	Step         int // updates that were published since the start
+	Reason       string
+	Version      int64
+	Counters     Counters
+}
+
+// Counters count since the start.
+type Counters struct {
+	Applied, Rejected, Failed uint64
+	Stale                     uint64  // rated completions that were too old when their turn came
+	Gap, MeanGap              float64 // of the last update: |difference| of log-probabilities between engine and trainer
+	Share                     float64 // of the time that was spent on learning itself
+}
+
+// The phases.
+const (
+	phaseOpen    = "open"
+	phaseGather  = "gather"
+	phaseScore   = "score"
+	phaseLearn   = "learn"
+	phaseCheck   = "check"
+	phasePublish = "publish"
+	phaseWait    = "wait"
+)

@@ -1,0 +1,110 @@
+package training
+
+import (
+	"context"
+	"time"
+
+	"astro/engine"
+	"astro/feedback"
+	"astro/training/grpo"
+)
+
+// served is a rated completion that an update learns from.
+type served struct {
+	feedback.Used
+	reward float64
+}
+
+// takeServed adds the rated completions that wait. Those of one prompt are a group; what has no group of contrast is compared with
+// all others of its kind (REINFORCE with the mean reward as its baseline).
+func (l *Loop) takeServed(ctx context.Context, u *update) error {
+	rated, err := l.store.Waiting(ctx, l.config.Served.Completions, time.Now().Add(-l.config.Served.Delay))
+	if err != nil {
+		return err
+	}
+	if len(u.groups) == 0 && len(rated) < l.config.Served.AtLeast {
+		return nil // they wait for more
+	}
+	u.addServed(l.limitKeys(rated), l.config)
+	return nil
+}
+
+// limitKeys leaves out completions of keys that have rated more than their share; they wait for the next update.
+func (l *Loop) limitKeys(rated []feedback.Rated) []feedback.Rated {
+	if l.config.Served.MaxKeyShare == 0 {
+		return rated
+	}
+	limit, count := max(1, int(l.config.Served.MaxKeyShare*float64(l.config.Served.Completions))), map[string]int{}
+	var kept []feedback.Rated
+	for _, r := range rated {
+		if count[r.Key]++; count[r.Key] <= limit {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// addServed makes groups of rated completions, and drops those that are too old or cannot be learned from.
+func (u *update) addServed(rated []feedback.Rated, c LoopConfig) {
+	byPrompt, order := map[string]*grpo.Group{}, []string{}
+	for _, r := range rated {
+		used := feedback.Used{Completion: r.ID, Choice: r.Choice}
+		behind := u.version - newest(r.Spans)
+		if len(r.Spans) == 0 || behind < 0 || u.version-r.Spans[0].Version > c.Served.MaxStaleness || !c.Learn.Fits(len(r.Prompt), len(r.Output)) {
+			u.dropped = append(u.dropped, used)
+			continue
+		}
+		key := string(keyOf(r.Prompt))
+		if byPrompt[key] == nil {
+			byPrompt[key], order = &grpo.Group{Problem: -1}, append(order, key)
+		}
+		byPrompt[key].Rollouts = append(byPrompt[key].Rollouts, rolloutOf(r, len(u.rated)))
+		u.rated = append(u.rated, served{used, r.Reward})
+		u.stale += float64(behind)
+	}
+	alone := grpo.Group{Problem: -1}
+	for _, key := range order {
+		if g := byPrompt[key]; grpo.Mixed(rewardsOf(g)) {
+			u.groups = append(u.groups, *g)
+		} else {
+			alone.Rollouts = append(alone.Rollouts, g.Rollouts...)
+		}
+	}
+	if len(alone.Rollouts) > 0 {
+		u.groups = append(u.groups, alone)
+	}
+}
+
+// rolloutOf is a rated completion as the Learner takes it. Where it was drawn from another distribution than the raw one, that is the
+// behaviour policy, and nothing is said about how exact engine and trainer agree.
+func rolloutOf(r feedback.Rated, source int) grpo.Rollout {
+	s := grpo.Sample{Tokens: r.Output, Logprobs: r.Logprobs, Version: r.Version(), Finish: engine.FinishReason(r.Finish)}
+	if r.Sampled != nil {
+		s.Logprobs, s.Version = r.Sampled, 0
+	}
+	return grpo.Rollout{Sample: s, Prompt: r.Prompt, Source: source, Grade: grpo.Grade{Reward: r.Reward, Correct: r.Reward > 0, Reason: "feedback"}}
+}
+
+func rewardsOf(g *grpo.Group) (all []float64) {
+	for _, r := range g.Rollouts {
+		all = append(all, r.Grade.Reward)
+	}
+	return all
+}
+
+// newest is the last version that drew a token; 0 = none.
+func newest(spans []feedback.Span) int64 {
+	if len(spans) == 0 {
+		return 0
+	}
+	return spans[len(spans)-1].Version
+}
+
+// keyOf makes token ids comparable.
+func keyOf(ids []int32) []byte {
+	b := make([]byte, 0, 4*len(ids))
+	for _, id := range ids {
+		b = append(b, byte(id), byte(id>>8), byte(id>>16), byte(id>>24))
+	}
+	return b
+}

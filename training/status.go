@@ -1,0 +1,90 @@
+package training
+
+import "time"
+
+func (s *status) begin(source string) {
+	s.now, s.since = Status{State: "running", Source: source, Phase: phaseWait}, time.Now()
+}
+
+// enter stamps a phase: who looks sees for how long it has been going on.
+func (s *status) enter(phase string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now.Phase != phase {
+		s.now.Phase, s.since = phase, time.Now()
+	}
+}
+
+// mayBegin says whether an update may begin, and takes one that was asked for.
+func (s *status) mayBegin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.paused && s.asked > 0 {
+		s.asked--
+		return true
+	}
+	return !s.paused
+}
+
+func (s *status) pause(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused, s.now.State, s.now.Reason = true, "paused", reason
+}
+
+func (s *status) resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused, s.asked, s.now.State, s.now.Reason = false, 0, "running", ""
+}
+
+func (s *status) ask() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = min(s.asked+1, 100)
+}
+
+func (s *status) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.State, s.now.Phase = "stopped", phaseWait
+}
+
+func (s *status) learned(u *update, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Reason = reason
+	s.now.Counters.Rejected++
+	s.now.Counters.Stale += uint64(len(u.dropped))
+}
+
+func (s *status) published(u *update, version int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &s.now.Counters
+	c.Applied++
+	c.Stale += uint64(len(u.dropped))
+	c.Gap, c.MeanGap = u.report.Gap, u.report.MeanGap
+	if total := time.Since(u.began); total > 0 {
+		c.Share = u.learnTook.Seconds() / total.Seconds()
+	}
+	s.now.Step, s.now.Version, s.now.Reason = s.now.Step+1, version, ""
+}
+
+// Status is the present one.
+func (l *Loop) Status() Status {
+	l.status.mu.Lock()
+	defer l.status.mu.Unlock()
+	now := l.status.now
+	now.PhaseSeconds = time.Since(l.status.since).Seconds()
+	return now
+}
+
+// Pause lets the update under way end and begins no other.
+func (l *Loop) Pause(reason string) { l.status.pause(reason) }
+
+// Resume goes on.
+func (l *Loop) Resume() { l.status.resume() }
+
+// Step makes one update although the Loop is paused.
+func (l *Loop) Step() { l.status.ask() }
