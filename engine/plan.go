@@ -68,6 +68,8 @@ type Runner interface {
 	// Run executes one Plan. An error means that no row of it can be trusted; the engine then fails those sequences. Where it
 	// wraps ErrPoolsLost, the content of every page is gone too: the engine also forgets all prefixes and recomputes the rest.
 	Run(plan *Plan) (Result, error)
+	// Prepare does what Publish would take long for. Unlike the others it may be called while a Plan runs.
+	Prepare(p *model.Policy) error
 	// Publish makes a Policy's version runnable; Retire forgets one that no Sequence uses any more.
 	Publish(p *model.Policy) error
 	Retire(version int64)

@@ -11,6 +11,9 @@ import (
 // Swap makes a new Policy current between two steps: whatever is admitted from then on runs on it, what runs already finishes on its
 // own version. The Runner takes a reference; the caller keeps its own. Errors: ErrVersion, ErrClosed, the Runner's.
 func (e *Engine) Swap(p *model.Policy) error {
+	if err := e.runner.Prepare(p); err != nil {
+		return fmt.Errorf("swap policy: %w", err)
+	}
 	return e.command(func() error {
 		begin := e.options.Clock()
 		if p.Version <= e.newest { // version and pages name weights for ever
@@ -28,6 +31,9 @@ func (e *Engine) Swap(p *model.Policy) error {
 // Load publishes a Policy for Requests that name its version; the current one stays. It is held until Drop. The version is a new one,
 // or one that has left: then the weights must be the same as before. Errors as Swap's.
 func (e *Engine) Load(p *model.Policy) error {
+	if err := e.runner.Prepare(p); err != nil {
+		return fmt.Errorf("load policy: %w", err)
+	}
 	return e.command(func() error {
 		begin := e.options.Clock()
 		if e.scheduler.Live(p.Version) {

@@ -46,6 +46,7 @@ type DeviceRunner struct {
 	cos, sin *tensors.Tensor
 	pools    []*tensors.Tensor // K and V of layer 0, K and V of layer 1, ...
 	policies map[int64]*published
+	prepared prepared
 	busy     time.Duration
 }
 
@@ -141,24 +142,12 @@ func (r *DeviceRunner) Publish(p *model.Policy) error {
 			return fmt.Errorf("publish policy %d: tensor %d is %s, the served model has %s", p.Version, i, w.Shape(), r.forward.weights[i])
 		}
 	}
-	head, err := r.head(p.Weights)
+	head, err := r.prepared.take(r, p)
 	if err != nil {
 		return fmt.Errorf("publish policy %d: %w", p.Version, err)
 	}
 	r.policies[p.Version] = &published{policy: p.Retain(), head: head}
 	return nil
-}
-
-// head is the matrix that logits are made with: a tensor of the weights, or the embedding turned.
-func (r *DeviceRunner) head(w *model.Weights) (*tensors.Tensor, error) {
-	if !w.Config.TiedHead {
-		return w.Tensors[2], nil
-	}
-	out, err := r.once(r.forward.turnSpec(), w.Tensors[0])
-	if err != nil {
-		return nil, fmt.Errorf("turn the embedding into a head: %w", err)
-	}
-	return out, nil
 }
 
 // once compiles a program of one result, runs it and forgets it.
@@ -354,6 +343,9 @@ func (r *DeviceRunner) Close() {
 	for v := range r.policies {
 		r.Retire(v)
 	}
+	r.prepared.mu.Lock()
+	r.prepared.drop()
+	r.prepared.mu.Unlock()
 	freeAll(r.pools)
 	freeAll([]*tensors.Tensor{r.cos, r.sin})
 }

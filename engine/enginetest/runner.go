@@ -69,6 +69,9 @@ func (r *Runner) Versions() []int64 {
 	return list
 }
 
+// Prepare implements engine.Runner.
+func (r *Runner) Prepare(*model.Policy) error { return nil }
+
 // Publish implements engine.Runner; the Policy needs no weights.
 func (r *Runner) Publish(p *model.Policy) error {
 	r.mu.Lock()
