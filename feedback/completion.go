@@ -134,7 +134,7 @@ func (s *Store) adding(choices ...*Completion) (func(tx *sql.Tx) error, error) {
 	}
 	return func(tx *sql.Tx) error {
 		for _, row := range rows {
-			if _, err := tx.Exec(insertCompletion, row...); err != nil {
+			if _, err := tx.Stmt(s.often.add).Exec(row...); err != nil {
 				return fmt.Errorf("store a completion: %w", err)
 			}
 		}

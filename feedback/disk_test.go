@@ -17,7 +17,7 @@ import (
 
 // The limits that a child gives itself.
 const (
-	smallTmpfs    = "tmpfs"    // a file system of 6 MiB at Folder
+	smallTmpfs    = "tmpfs"    // a file system of 5 MiB at Folder
 	smallFiles    = "rlimit"   // no file may have more than 4 MiB
 	readOnlyMount = "readonly" // Folder can only be read
 )
@@ -118,9 +118,9 @@ func (w task) limit() (more func() error, err error) {
 		}
 		return func() error { return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was) }, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 4 << 20, Max: was.Max})
 	case readOnlyMount:
-		return nil, syscall.Mount("tmpfs", w.Folder, "tmpfs", syscall.MS_RDONLY, "size=6m")
+		return nil, syscall.Mount("tmpfs", w.Folder, "tmpfs", syscall.MS_RDONLY, "size=5m")
 	}
-	return func() error { return syscall.Mount("tmpfs", w.Folder, "tmpfs", syscall.MS_REMOUNT, "size=64m") }, syscall.Mount("tmpfs", w.Folder, "tmpfs", 0, "size=6m")
+	return func() error { return syscall.Mount("tmpfs", w.Folder, "tmpfs", syscall.MS_REMOUNT, "size=64m") }, syscall.Mount("tmpfs", w.Folder, "tmpfs", 0, "size=5m")
 }
 
 func (w task) openReadOnly() error {

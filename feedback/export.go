@@ -65,7 +65,7 @@ func (s *Store) Export(ctx context.Context, w io.Writer, since int64) error {
 			return err
 		}
 		return each(tx, readFeedback, func(f Feedback) error { return encoder.Encode(feedbackLine(&f)) }, "SELECT "+feedbackColumns+
-			" FROM feedback WHERE (completion_id, choice) IN (SELECT id, choice FROM completions WHERE seq > ?) ORDER BY seq", since)
+			" FROM feedback AS f WHERE (SELECT c.seq FROM completions AS c WHERE c.id = f.completion_id AND c.choice = f.choice) > ? ORDER BY seq", since)
 	})
 	if err := errors.Join(err, out.Flush()); err != nil {
 		return fmt.Errorf("export the store: %w", err)

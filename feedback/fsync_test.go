@@ -126,9 +126,9 @@ func TestCallsThatFail(t *testing.T) {
 		fault string
 		want  func(summary) bool
 	}{
-		"no space":    {"pwrite64:error=ENOSPC:when=80..90", func(s summary) bool { return s.Unavailable > 0 && s.Broken == 0 }},
-		"over quota":  {"pwrite64:error=EDQUOT:when=80..90", func(s summary) bool { return s.Unavailable > 0 && s.Broken == 0 }},
-		"write error": {"pwrite64:error=EIO:when=80..90", func(s summary) bool { return s.Unavailable > 0 && s.Broken == 0 }},
+		"no space":    {"pwrite64:error=ENOSPC:when=260..270", func(s summary) bool { return s.Unavailable > 0 && s.Broken == 0 }},
+		"over quota":  {"pwrite64:error=EDQUOT:when=260..270", func(s summary) bool { return s.Unavailable > 0 && s.Broken == 0 }},
+		"write error": {"pwrite64:error=EIO:when=260..270", func(s summary) bool { return s.Unavailable > 0 && s.Broken == 0 }},
 		"sync error":  {"fdatasync,fsync:error=EIO:when=12", func(s summary) bool { return s.Broken > 0 && s.Unavailable == 0 }},
 	} {
 		t.Run(name, func(t *testing.T) {

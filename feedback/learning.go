@@ -30,7 +30,7 @@ func (s *Store) Waiting(ctx context.Context, limit int, ratedBefore time.Time) (
 }
 
 const (
-	waitingQuery = "SELECT " + completionColumns + ` FROM waiting JOIN completions AS c USING(seq) WHERE c.expires_ms > ?2 AND EXISTS (
+	waitingQuery = "SELECT " + completionColumns + ` FROM waiting CROSS JOIN completions AS c USING(seq) WHERE c.expires_ms > ?2 AND EXISTS (
   SELECT 1 FROM feedback AS f WHERE f.completion_id = c.id AND f.choice = c.choice AND f.superseded = 0 AND f.created_ms <= ?1) ORDER BY waiting.seq LIMIT ?3`
 	votesQuery = "SELECT " + feedbackColumns + " FROM feedback WHERE completion_id = ? AND choice = ? AND superseded = 0 AND created_ms <= ? ORDER BY seq"
 )

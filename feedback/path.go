@@ -16,3 +16,11 @@ func (s *Store) ForgetPath(ctx context.Context, version int64) error {
 		return err
 	})
 }
+
+// CountUpdates is the number of updates of a job so far, rejected ones too; "" = those of none.
+func (s *Store) CountUpdates(ctx context.Context, job string) (n int, err error) {
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRow("SELECT count(*) FROM updates WHERE job = ?", job).Scan(&n)
+	})
+	return n, err
+}

@@ -9,9 +9,9 @@ import (
 
 // Bounds of one Prune, so that the writer is never away for long: what is erased is overwritten (secure_delete), and goes through the log.
 const (
-	pruneRows  = 1000
-	pruneBytes = 16 << 20 // of tokens, log-probabilities and texts; one completion may have more
-	prunePages = 4096     // given back to the file system
+	pruneRows  = 250
+	pruneBytes = 4 << 20 // of tokens, log-probabilities and texts; one completion may have more
+	prunePages = 4096    // given back to the file system
 )
 
 // Pruned says what went.

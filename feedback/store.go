@@ -66,6 +66,7 @@ type Store struct {
 	lock    *os.File
 	write   *sql.DB // one connection, the writer's
 	read    *sql.DB
+	often   statements
 
 	operations chan *operation
 	closing    chan struct{}
@@ -105,6 +106,9 @@ func (s *Store) open() (err error) {
 	}
 	s.write.SetMaxOpenConns(1)
 	if err := s.prepare(); err != nil {
+		return err
+	}
+	if err := s.often.prepare(s.write); err != nil {
 		return err
 	}
 	if s.read, err = sql.Open("sqlite", address(s.path, "_pragma=query_only(on)")); err != nil {

@@ -162,7 +162,7 @@ func (s *Store) transact(group []*operation, answers []error) error {
 	}
 	defer tx.Rollback() // no effect after Commit
 	for i, op := range group {
-		if answers[i], err = within(tx, op.do); err != nil {
+		if answers[i], err = s.within(tx, op.do); err != nil {
 			return err
 		}
 	}
@@ -175,8 +175,8 @@ func (s *Store) transact(group []*operation, answers []error) error {
 }
 
 // within runs do in a savepoint: refused is its own error, after which nothing of it is left; err concerns the whole group.
-func within(tx *sql.Tx, do func(tx *sql.Tx) error) (refused, err error) {
-	if _, err := tx.Exec("SAVEPOINT operation"); err != nil {
+func (s *Store) within(tx *sql.Tx, do func(tx *sql.Tx) error) (refused, err error) {
+	if _, err := tx.Stmt(s.often.begin).Exec(); err != nil {
 		return nil, err
 	}
 	if refused = guarded(tx, do); refused != nil {
@@ -190,8 +190,24 @@ func within(tx *sql.Tx, do func(tx *sql.Tx) error) (refused, err error) {
 		}
 	}
 	fault.Point(fault.AfterInsert)
-	_, err = tx.Exec("RELEASE operation")
+	_, err = tx.Stmt(s.often.end).Exec()
 	return refused, err
+}
+
+// statements are parsed once, since every completion needs them.
+type statements struct{ begin, end, add *sql.Stmt }
+
+func (s *statements) prepare(db *sql.DB) error {
+	for _, one := range []struct {
+		to    **sql.Stmt
+		query string
+	}{{&s.begin, "SAVEPOINT operation"}, {&s.end, "RELEASE operation"}, {&s.add, insertCompletion}} {
+		var err error
+		if *one.to, err = db.Prepare(one.query); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refusal is an operation's own error.

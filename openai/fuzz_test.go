@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ func addBodies(f *testing.F) {
 	f.Add([]byte(promptBody(`,"echo":true,"logprobs":2,"n":3`)))
 	f.Add([]byte(`{"model":"m","prompt":[[1,2],[3]]}`))
 	f.Add([]byte(`{"a":"\ud83d\ude00","b":[1.5e3,null,{"c":false}]}`))
+	f.Add([]byte(tuneBody(`,"method":{"type":"reinforcement","reinforcement":{"grader":` + graderJSON + `,"hyperparameters":{"batch_size":"auto"}}}`)))
+	f.Add([]byte(`{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}` + "\n" + `{"prompt":"a","completion":"b"}`))
 	for _, c := range append(badResponses, badMessages...) {
 		f.Add([]byte(withMember(goodResponse, c[0])))
 		f.Add([]byte(withMember(goodMessage, c[0])))
@@ -55,6 +58,18 @@ func FuzzDecode(f *testing.F) {
 			checkError(t, err)
 		} else if (q.Text == nil) == (len(q.Messages) == 0) {
 			t.Errorf("accepted %+v", q)
+		}
+		if q, err := DecodeTuneRequest(body); err != nil {
+			checkError(t, err)
+		} else if job := q.Job("ftjob-1", "a", 1); (job.Method.Supervised == nil) == (job.Method.Reinforcement == nil) {
+			t.Errorf("accepted %+v", q)
+		}
+		for _, kind := range []string{TuneSupervised, TuneReinforcement} {
+			if all, err := ReadTuneFile(bytes.NewReader(body), kind); err != nil {
+				checkError(t, err)
+			} else if len(all) == 0 || all[0].Messages == nil && all[0].Prompt+all[0].Completion == "" {
+				t.Errorf("accepted %+v", all)
+			}
 		}
 		if _, err := DecodeDetokenizeRequest(body); err != nil {
 			checkError(t, err)

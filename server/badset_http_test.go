@@ -125,7 +125,7 @@ func (b *badSet) feedback() {
 	post(400, "", "/v1/feedback", about(`"verdict":"maybe"`), about(`"verdict":1`), about(`"reward":1,"verdict":"correct"`), about(`"reward":1,"grader":"math"`), about(`"reward":1,"answer":"x"`), about(`"grader":7`), about(`"grader":[]`),
 		about(`"reward":1,"choice":-1`), about(`"reward":1,"choice":1024`), about(`"reward":1,"choice":"0"`), about(`"reward":1,"rater":""`), about(`"reward":1,"rater":"`+strings.Repeat("r", 129)+`"`), about(`"reward":1,"idempotency_key":7`),
 		about(`"reward":1,"supersede":"yes"`), about(`"reward":1,"metadata":{"a":1}`), about(`"reward":1,"metadata":[]`), about(`"reward":1,"tenant":"other"`), about(`"reward":1,"REWARD":1`), about(`"reward":1,"reward":1`),
-		`{"completion_id":"","reward":1}`, `{"completion_id":7,"reward":1}`, `{"reward":1}`, `{"completion_id":"`+strings.Repeat("x", 129)+`","reward":1}`, about(`"grader":{"type":"math","name":"`+strings.Repeat("x", 20_000)+`"}`), "[]", "{}", "")
+		`{"completion_id":"","reward":1}`, `{"completion_id":7,"reward":1}`, `{"reward":1}`, `{"completion_id":"`+strings.Repeat("x", 129)+`","reward":1}`, about(`"grader":{"type":"math","name":"`+strings.Repeat("x", 20_000)+`"}`), "[]", "{}")
 	post(404, "unknown_completion", "/v1/feedback", about(`"reward":1`), `{"completion_id":"../../etc/passwd","reward":1}`, `{"completion_id":"' OR 1=1 --","reward":1}`, about(`"grader":"math"`))
 	post(403, "insufficient_scope", "/rl/start_session", `{"task_id":"x"}`)
 	post(403, "session_key_required", "/rl/set_reward", `{"reward":1}`)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"astro/engine"
+	"astro/feedback"
 	"astro/openai"
 	"astro/server/auth"
 )
@@ -119,6 +120,7 @@ func (c *badCase) judge(answer string) error {
 func TestSec_BadRequestSet(t *testing.T) {
 	h, secrets := keyed(t, setup{options: func(o *engine.Options) { o.Config.MaxQueuedRequests = 8 }, config: func(c *Config) {
 		publicBind(c)
+		c.Store = newStore(t, feedback.Options{})
 		c.Limits = DefaultLimits()
 		c.Limits.BodyBytes, c.Limits.HeaderTimeout, c.Limits.BodyTimeout = 1<<20, 300*time.Millisecond, 300*time.Millisecond
 	}})
@@ -127,6 +129,7 @@ func TestSec_BadRequestSet(t *testing.T) {
 		return changing.ReplaceAllString(string(got.body), "")
 	}
 	before := good()
+	h.send(t, "GET", "/v1/feedback/fb-1", "", "Authorization", "Bearer "+secrets[auth.Feedback]) // opens what the store reads with
 	h.client.CloseIdleConnections()
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 	counts := map[string]int{}

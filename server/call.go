@@ -189,7 +189,7 @@ func (c *call) submit(ctx context.Context) *openai.Error {
 	for i := 0; i < len(c.prompts); i++ {
 		stream, err := c.server.Engine.Submit(ctx, c.request(i))
 		if errors.Is(err, engine.ErrUnknownVersion) && c.version != 0 && !c.pinned {
-			c.version = 0 // the version that it was assigned has just left: the current one is always there
+			c.runOn(0) // the version that it was assigned has just left: the current one is always there
 			i--
 			continue
 		}

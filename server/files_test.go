@@ -141,3 +141,13 @@ func TestStoreIsGone(t *testing.T) {
 		h.send(t, "GET", path, "").wantError(t, 503, "storage_unavailable")
 	}
 }
+
+// {id} in a line of the table is one part of a path, and not an empty one.
+func TestPathsWithIDs(t *testing.T) {
+	h, _ := tuning(t, setup{})
+	for path, code := range map[string]string{"/v1/files/": "unknown_url", "/v1/files/a/b": "unknown_url", "/v1/files/a/content/": "unknown_url", "/v1/files//content": "unknown_url",
+		"/v1/files/content": "file_not_found", "/v1/files/a/content": "file_not_found", "/v1/files/{id}": "file_not_found", "/v1/files/a%2Fcontent": "file_not_found",
+		"/v1/fine_tuning/jobs//events": "unknown_url", "/v1/fine_tuning/jobs/a/b/events": "unknown_url", "/v1/fine_tuning/jobs/events": "job_not_found", "/v1/fine_tuning/jobs/a/events": "job_not_found"} {
+		h.send(t, "GET", path, "").wantError(t, 404, code)
+	}
+}

@@ -40,7 +40,7 @@ func (s *Server) gradeFeedback(f *feedback.Feedback, q *openai.FeedbackRequest, 
 	}
 	f.Source, f.Grader = feedback.Verifier, graderName(q.Grader)
 	if bad := s.judge(f, g, c, q.Answer); bad != nil {
-		s.log.Warn("a grader has given no verdict", "request", id, "grader", f.Grader, "error", bad)
+		s.logGrader(id, f.Grader, bad)
 		return openai.GraderFailed(graderReason(bad))
 	}
 	return nil
@@ -127,6 +127,17 @@ func graderReason(err error) string {
 	return clipReason(err)
 }
 
+// logGrader says why a grader has given no verdict, without what it was asked about: only what a service of the operator's did is quoted.
+func (s *Server) logGrader(id, name string, err error) {
+	if skipped, ok := s.trouble.turn(time.Now()); ok {
+		kind := any("it cannot judge this item")
+		if errors.Is(err, reward.ErrRemote) || errors.Is(err, errSlow) || errors.Is(err, errPanic) {
+			kind = err
+		}
+		s.log.Warn("a grader has given no verdict", "request", id, "grader", name, "error", kind, "more of these", skipped)
+	}
+}
+
 // grade runs a grader within the time that there is. One that hangs is left behind and keeps its place among those that may run.
 func (s *Server) grade(g reward.Grader, item reward.Item) (reward.Grade, error) {
 	deadline, cancel := within(s.graderTimeout())
@@ -200,23 +211,26 @@ func (s *Server) scoreLater(id, name string, g reward.Grader, row *feedback.Comp
 	}
 	go func() {
 		defer func() { <-s.scoring }()
-		if err := s.scoreNow(name, g, row, caller); err != nil {
+		if err := s.scoreNow(id, name, g, row, caller); err != nil {
 			s.Metrics.SelfScored("failed")
-			s.reportTrouble("an answer was not scored", id, err)
 			return
 		}
 		s.Metrics.SelfScored("stored")
 	}()
 }
 
-func (s *Server) scoreNow(name string, g reward.Grader, row *feedback.Completion, caller *auth.Key) error {
+func (s *Server) scoreNow(id, name string, g reward.Grader, row *feedback.Completion, caller *auth.Key) error {
 	f := feedback.Feedback{Completion: row.ID, Choice: row.Choice, Tenant: row.Tenant, Key: caller.ID, Rater: nameOf(caller), Source: feedback.Verifier, Grader: clipText(name, maxNameBytes)}
 	if err := s.judge(&f, g, row, ""); err != nil {
+		s.logGrader(id, f.Grader, err)
 		return err
 	}
-	deadline, cancel := within(storeTimeout)
+	deadline, cancel := storeDeadline()
 	defer cancel()
 	_, _, err := s.Store.Rate(deadline, f, false)
+	if err != nil {
+		s.reportTrouble("the score of an answer was not stored", id, err)
+	}
 	return err
 }
 

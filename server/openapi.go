@@ -67,6 +67,9 @@ func (r *route) operation() openai.Object {
 		if r.dialect == ofAnthropic {
 			ways = append(ways, openai.Object{"header": r.scope.Names()})
 		}
+		if r.local {
+			ways = append([]openai.Object{{}}, ways...) // none is needed on a loopback bind
+		}
 		o["security"] = ways
 	}
 	if p := r.parameters(); p != nil {

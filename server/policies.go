@@ -191,12 +191,18 @@ func (s *Server) pinned(model string) (name string, version int64) {
 
 // choosePolicy decides on which version a call runs: the one that it names, or the one that it is assigned.
 func (c *call) choosePolicy() {
-	_, c.version = c.server.pinned(c.options.Model)
-	c.pinned = c.version != 0
+	_, version := c.server.pinned(c.options.Model)
+	c.pinned = version != 0
 	if !c.pinned && c.server.Policies != nil {
-		c.version = c.server.Policies.Assign()
+		version = c.server.Policies.Assign()
 	}
-	if c.version != 0 {
-		c.head.fingerprint = c.server.fingerprintOf(c.version)
+	c.runOn(version)
+}
+
+// runOn sets the version, and has the answer say so; 0 = the current one.
+func (c *call) runOn(version int64) {
+	c.version, c.head.fingerprint = version, c.server.fingerprint()
+	if version != 0 {
+		c.head.fingerprint = c.server.fingerprintOf(version)
 	}
 }

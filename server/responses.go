@@ -10,7 +10,7 @@ import (
 	"astro/openai"
 )
 
-// responses is POST /v1/responses, without state: nothing is stored, and no request continues another.
+// responses is POST /v1/responses, without state: no request continues another.
 func (s *Server) responses(ctx *fasthttp.RequestCtx, id string) *openai.Error {
 	q, err := openai.DecodeResponsesRequest(ctx.PostBody())
 	if err != nil {

@@ -71,6 +71,9 @@ func (s *Server) startSession(ctx *fasthttp.RequestCtx, id string) *openai.Error
 		return openai.SessionKeyBound()
 	}
 	now := time.Now()
+	if s.sessions.Live(now) >= s.maxSessions() {
+		return s.sessionError(id, feedback.ErrTooMany, now) // without asking the store, which others need
+	}
 	session := feedback.RLSession{ID: "rls-" + randomHex(), Task: q.TaskID, Tenant: callerOf(ctx).Tenant, Expires: now.Add(sessionLifetime)}
 	deadline, cancel := storeDeadline()
 	defer cancel()

@@ -13,6 +13,7 @@ import (
 	"astro/feedback"
 	"astro/internal/device"
 	"astro/internal/fault"
+	"astro/model"
 	"astro/training/checkpoint"
 	"astro/training/grpo"
 	"astro/training/trainer"
@@ -35,6 +36,7 @@ type LoopConfig struct {
 
 	GatherTimeout time.Duration // of an update's rollouts; 0 = 10 minutes
 	Job           string        // that updates belong to; "" = none
+	Deterministic bool          // rollouts are drawn in lock step on the training device, so that a run can be repeated bit for bit on the Go backend
 
 	Returns func(output []int32) int // counts what a reasoner did about its own mistakes; nil = not counted
 }
@@ -60,6 +62,7 @@ type Loop struct {
 	status   status
 
 	session *session // trainer and learner on the served version; nil = to be made
+	last    made     // the update before
 }
 
 // NewLoop makes a Loop that trains on d, which may be a background device. Everything stays the caller's.
@@ -90,20 +93,33 @@ func NewLoop(c LoopConfig, p *Policies, d *device.Device) (*Loop, error) {
 	return l, c.Learn.Validate()
 }
 
+// made is what an update gave.
+type made struct {
+	published int64 // version; 0 = none
+	numbers   Numbers
+}
+
 // session is what learns, on one line of versions. It ends when somebody promotes or rolls back, when a candidate is rejected, or when
 // the Trainer breaks; the next one begins from the served checkpoint.
 type session struct {
 	trainer *trainer.Trainer
 	learner *grpo.Learner
-	version int64 // whose weights the trainer began with, or published last
-	changes int64
-	updates int // published
+	lock    *grpo.LockStep // with Deterministic; else nil
+	version int64          // whose weights the trainer began with, or published last
+	updates int            // published
 	parent  *Evaluated
 }
 
 func (s *session) close() {
-	s.learner.Free()
-	s.trainer.Close()
+	if s.learner != nil {
+		s.learner.Free()
+	}
+	if s.lock != nil {
+		s.lock.Close()
+	}
+	if s.trainer != nil {
+		s.trainer.Close()
+	}
 }
 
 // Run learns until ctx ends or an error that another try cannot mend; a failed update alone is none. Its error is ctx's at the end.
@@ -135,6 +151,30 @@ func (l *Loop) Run(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// Make makes n updates and tells of each; version is 0 where nothing was published. An update that fails is tried again a few times.
+func (l *Loop) Make(ctx context.Context, n int, tell func(version int64, n Numbers)) error {
+	defer l.end()
+	failures := 0
+	for made := 0; made < n; {
+		err := l.update(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			l.drop()
+			if failures++; failures >= pauseFailures {
+				return fmt.Errorf("%d updates in a row failed, the last: %w", failures, err)
+			}
+			sleep(ctx, backOff(failures))
+			continue
+		}
+		made, failures = made+1, 0
+		last := l.last
+		tell(last.published, last.numbers)
+	}
+	return nil
 }
 
 // Bounds of the Loop's own patience.
@@ -197,6 +237,11 @@ var errNothing = errors.New("there is nothing to learn from")
 
 // update makes one: gather, score, learn, check, publish.
 func (l *Loop) update(ctx context.Context) error {
+	done, err := l.policies.learn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	s, err := l.current(ctx)
 	if err != nil {
 		return err
@@ -232,6 +277,7 @@ func (l *Loop) skip(ctx context.Context, s *session, u *update) error {
 	}
 	_, err := l.store.Commit(ctx, row)
 	l.status.learned(u, row.Reason)
+	l.last = made{0, u.numbers(l)}
 	return err
 }
 
@@ -247,6 +293,7 @@ func (l *Loop) publish(ctx context.Context, s *session, u *update) error {
 		return errors.Join(err, l.policies.Reject(ctx, c, u.row(l, s), "its evaluation failed"))
 	}
 	u.eval = eval
+	l.last = made{0, u.numbers(l)}
 	if reason != "" {
 		l.drop() // the weights are not those of any policy
 		l.status.learned(u, reason)
@@ -260,17 +307,20 @@ func (l *Loop) publish(ctx context.Context, s *session, u *update) error {
 		}
 		return errors.Join(err, l.policies.Reject(ctx, c, newUpdate(l.config.Job, s.version).row(l, s), "it could not be stored: "+err.Error()))
 	}
-	s.version, s.updates = c.Version, s.updates+1
 	if eval != nil {
 		s.parent = eval
 	}
 	l.status.published(u, c.Version)
-	return nil
+	l.last.published = c.Version
+	return s.advance(c.Version)
 }
 
 func (l *Loop) propose(s *session) (c Candidate, err error) {
 	err = l.device.InBackground(func() error {
-		c, err = l.policies.Propose(s.trainer)
+		w, err := s.trainer.Snapshot()
+		if err == nil {
+			c, err = l.policies.Propose(w, l.device)
+		}
 		return err
 	})
 	return c, err
@@ -291,26 +341,32 @@ func (l *Loop) save(ctx context.Context, s *session, c Candidate, u *update) err
 
 // current is the session on the served version.
 func (l *Loop) current(ctx context.Context) (*session, error) {
-	if l.session != nil && l.session.changes != l.policies.Changes() {
-		l.log.Info("another version is served: learning goes on from it", "version", l.policies.Serving())
+	serving := l.policies.Serving()
+	if l.session != nil && l.session.version != serving {
+		l.log.Info("another version is served: learning goes on from it", "version", serving)
 		l.drop()
 	}
 	if l.session != nil {
 		return l.session, nil
 	}
 	l.status.enter(phaseOpen)
-	changes, version := l.policies.Changes(), l.policies.Serving()
-	known, err := l.policies.find(ctx, version)
+	known, err := l.policies.find(ctx, serving)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{version: version, changes: changes}
+	made, err := l.store.CountUpdates(ctx, l.config.Job)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{version: serving}
 	if e, ok := EvaluatedOf(&known); ok {
 		s.parent = &e
 	}
 	if err := l.device.InBackground(func() error { return l.open(s, known.Path) }); err != nil {
-		return nil, fmt.Errorf("learn from version %d: %w", version, err)
+		s.close()
+		return nil, fmt.Errorf("learn from version %d: %w", serving, err)
 	}
+	s.learner.Forward(made)
 	l.session = s
 	return s, nil
 }
@@ -329,12 +385,53 @@ func (l *Loop) open(s *session, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	sampler := &pinned{Live: grpo.NewLive(l.engine, maxInFlight), session: s}
-	s.learner, err = grpo.NewLiveLearner(l.config.Learn, s.trainer, sampler, l.config.Problems, l.config.Grade)
-	if err != nil {
-		s.trainer.Close()
+	var sampler grpo.Sampler = &pinned{Live: grpo.NewLive(l.engine, maxInFlight), session: s}
+	if l.config.Deterministic {
+		if err := l.lockStep(s); err != nil {
+			return err
+		}
+		sampler = s.lock
 	}
+	s.learner, err = grpo.NewLiveLearner(l.config.Learn, s.trainer, sampler, l.config.Problems, l.config.Grade)
 	return err
+}
+
+// lockStep gives a session rollouts of its own.
+func (l *Loop) lockStep(s *session) error {
+	policy, err := s.policy()
+	if err != nil {
+		return err
+	}
+	defer policy.Release()
+	c := &l.config.Learn
+	s.lock, err = grpo.OpenLockStep(l.device, policy, min(lockSlots, c.Prompts*c.Group), c.RowTokens+1)
+	return err
+}
+
+// lockSlots are the rollouts that are drawn side by side in lock step.
+const lockSlots = 32
+
+// policy is a copy of what the session's trainer holds.
+func (s *session) policy() (*model.Policy, error) {
+	w, err := s.trainer.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	return model.NewPolicy(s.version, w), nil
+}
+
+// advance makes a published version the one that the session learns on.
+func (s *session) advance(version int64) error {
+	s.version, s.updates = version, s.updates+1
+	if s.lock == nil {
+		return nil
+	}
+	policy, err := s.policy()
+	if err != nil {
+		return err
+	}
+	defer policy.Release()
+	return s.lock.Publish(policy)
 }
 
 // maxInFlight bounds the groups that are in the engine at one time, so that requests of others find room in its queue.

@@ -19,7 +19,6 @@ import (
 	"astro/internal/fault"
 	"astro/model"
 	"astro/training/checkpoint"
-	"astro/training/trainer"
 )
 
 // What changes of policies may answer.
@@ -55,6 +54,8 @@ type Policies struct {
 
 	canary   atomic.Pointer[canary]
 	requests atomic.Int64
+
+	turn chan struct{} // holds one token while somebody learns: there is memory for one trainer
 }
 
 // canary is a version that gets a share of the requests that name none.
@@ -120,7 +121,7 @@ func OpenPolicies(ctx context.Context, c PoliciesConfig, start Start) (*Policies
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	p := &Policies{config: c, serving: start.Version, newest: start.Version}
+	p := &Policies{config: c, serving: start.Version, newest: start.Version, turn: make(chan struct{}, 1)}
 	all, serving, err := c.Store.Policies(ctx)
 	if err != nil {
 		return nil, err
@@ -173,18 +174,21 @@ func (p *Policies) removeOrphans(all []feedback.Policy) error {
 	return nil
 }
 
+// learn waits for the turn to learn; done gives it back.
+func (p *Policies) learn(ctx context.Context) (done func(), err error) {
+	select {
+	case p.turn <- struct{}{}:
+		return func() { <-p.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // Serving is the version that requests get.
 func (p *Policies) Serving() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.serving
-}
-
-// Changes counts promotions and rollbacks by people: a loop that sees another number than before starts from the served version.
-func (p *Policies) Changes() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.changes
 }
 
 // Assign gives the version of a request that names none; 0 = the served one. Of each hundred requests a canary gets exactly its percent.
@@ -369,19 +373,15 @@ type Candidate struct {
 	changes         int64
 }
 
-// Propose copies a trainer's weights onto the device that serves, under a new version.
-func (p *Policies) Propose(t *trainer.Trainer) (Candidate, error) {
-	w, err := t.Snapshot()
-	if err != nil {
-		return Candidate{}, err
-	}
-	if t.Device() != p.config.Device || p.config.DType != dtypes.Float32 {
-		narrow, err := w.Copy(p.config.Device.Backend(), p.config.DType)
+// Propose puts weights, which it owns from now on, onto the device that serves, under a new version. from is where they are.
+func (p *Policies) Propose(w *model.Weights, from *device.Device) (Candidate, error) {
+	if from != p.config.Device || p.config.DType != dtypes.Float32 {
+		copied, err := w.Copy(p.config.Device.Backend(), p.config.DType)
 		w.Free()
 		if err != nil {
 			return Candidate{}, err
 		}
-		w = narrow
+		w = copied
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -353,8 +353,17 @@ func (o *serveOptions) stepTokens() int { return o.maxSlots + o.chunkTokens }
 func (b *backend) newServer(o serveOptions, l *learning, access server.Access, certificate *server.Certificate, tracer *telemetry.Tracer, log *slog.Logger) (*server.Server, error) {
 	c := server.Config{Metrics: b.metrics, Tracer: tracer, Engine: b.engine, Tokenizer: b.tokenizer, Template: b.template, TokenizerInfo: b.info, ModelNames: o.names, ContextTokens: b.context,
 		Access: access, Certificate: certificate, Limits: o.limits, StrictParams: o.strict, Version: version(), Log: log}
+	graders, err := o.graders()
+	if err != nil {
+		return nil, err
+	}
+	c.Graders = graders
 	l.wire(&c)
-	return server.New(c)
+	s, err := server.New(c)
+	if err == nil {
+		l.serve(s)
+	}
+	return s, err
 }
 
 // close frees what was made, in reverse order; parts that are missing after a failed start are skipped.

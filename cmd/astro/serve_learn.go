@@ -23,24 +23,27 @@ import (
 
 // learnFlags say what a server keeps and whether it learns from it.
 type learnFlags struct {
-	store         string // folder; "" = nothing is kept
-	learn         string // source; "" = nothing is learned
-	paused        bool
-	every         time.Duration
-	learningEvery int // updates between evaluations
-	lr            float64
-	prompts       int
-	keyShare      float64
-	staleness     int64
-	batchTokens   int
-	retention     time.Duration
-	storeBytes    int64
-	storeText     bool
-	trees         string
+	store       string // folder; "" = nothing is kept
+	learn       string // source; "" = nothing is learned
+	paused      bool
+	every       time.Duration
+	evalEvery   int // updates between evaluations
+	lr          float64
+	prompts     int
+	keyShare    float64
+	staleness   int64
+	batchTokens int
+	retention   time.Duration
+	storeBytes  int64
+	storeText   bool
+	trees       string
+
+	graderURLs    []string
+	graderTimeout time.Duration
 }
 
 func defaultLearnFlags() learnFlags {
-	return learnFlags{prompts: 32, staleness: 2, batchTokens: 8, learningEvery: 5, retention: 7 * 24 * time.Hour, storeBytes: 16 << 30}
+	return learnFlags{prompts: 32, staleness: 2, batchTokens: 8, evalEvery: 5, retention: 7 * 24 * time.Hour, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
 }
 
 func (l *learnFlags) add(c *cobra.Command) {
@@ -49,7 +52,7 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.StringVar(&l.learn, "learn", "", "learn while serving: countdown (the demo model's game), feedback (rated completions alone), jobs (fine-tuning jobs alone), or a JSONL file of problems with answers")
 	f.BoolVar(&l.paused, "learn-paused", false, "begin with learning paused")
 	f.DurationVar(&l.every, "learn-every", 0, "time from the start of one update to that of the next, at least")
-	f.IntVar(&l.learningEvery, "learn-eval-every", l.learningEvery, "updates between two evaluations on held-out problems")
+	f.IntVar(&l.evalEvery, "learn-eval-every", l.evalEvery, "updates between two evaluations on held-out problems")
 	f.Float64Var(&l.lr, "learn-rate", 0, "learning rate; 0 = 3e-4 for models of less than 10 million parameters, 1e-6 for others")
 	f.IntVar(&l.prompts, "learn-prompts", l.prompts, "prompts that an update gathers rollouts of, 8 of each")
 	f.Float64Var(&l.keyShare, "learn-key-share", 0, "share of an update's rated completions that one API key may have rated; 0 = all")
@@ -58,6 +61,8 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.DurationVar(&l.retention, "store-retention", l.retention, "after which completions are erased; later feedback for them is refused")
 	f.Int64Var(&l.storeBytes, "store-bytes", l.storeBytes, "size of the store; past it the oldest completions are erased")
 	f.BoolVar(&l.storeText, "store-text", false, "keep the text of prompts and answers, not only their token ids")
+	f.StringArrayVar(&l.graderURLs, "grader", nil, "a service that judges answers, as NAME=URL; requests name it {\"type\": \"http\", \"name\": NAME}")
+	f.DurationVar(&l.graderTimeout, "grader-timeout", l.graderTimeout, "time that such a service gets for an answer")
 	f.StringVar(&l.trees, "trees", "", "JSONL file of search trees to show on the page")
 }
 
@@ -71,8 +76,11 @@ type learning struct {
 	start    training.Start
 	policies *training.Policies
 	loop     *training.Loop
+	jobs     *training.Jobs
+	server   serverOf
 	log      *slog.Logger
 
+	life context.Context // of everything that works in the background
 	stop context.CancelFunc
 	work sync.WaitGroup
 }
@@ -120,11 +128,13 @@ func (l *learning) begin(ctx context.Context, b *backend, o serveOptions) error 
 	if err != nil {
 		return err
 	}
-	life, stop := context.WithCancel(context.Background())
-	l.stop = stop
-	l.work.Go(func() { l.prune(life) })
-	if l.flags.learn == "" || l.flags.learn == "jobs" {
-		return nil
+	l.life, l.stop = context.WithCancel(context.Background())
+	l.work.Go(func() { l.prune(l.life) })
+	if err := l.loadTrees(ctx); err != nil || l.flags.learn == "" {
+		return err
+	}
+	if l.jobs, err = l.newJobs(b, o.names[0]); err != nil || l.flags.learn == "jobs" {
+		return err
 	}
 	c, err := l.source(b, o)
 	if err != nil {
@@ -140,8 +150,8 @@ func (l *learning) begin(ctx context.Context, b *backend, o serveOptions) error 
 	if l.flags.paused {
 		l.loop.Pause("started with --learn-paused")
 	}
-	l.work.Go(func() { l.run(life) })
-	l.work.Go(func() { l.signals(life) })
+	l.work.Go(func() { l.run(l.life) })
+	l.work.Go(func() { l.signals(l.life) })
 	return nil
 }
 
@@ -225,6 +235,10 @@ func (l *learning) wire(c *server.Config) {
 	c.Store = l.store
 	if l.policies != nil {
 		c.Policies = servedPolicies{l.policies, c.ModelNames[0]}
+	}
+	c.Grapher = graph
+	if l.jobs != nil {
+		c.Tuner = l.jobs
 	}
 	if l.loop != nil {
 		c.Learner = servedLoop{l.loop, l.store}

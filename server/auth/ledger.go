@@ -111,6 +111,9 @@ func (l *Ledger) Running(id string) int {
 	return 0
 }
 
+// Accounts is the number of keys that it knows.
+func (l *Ledger) Accounts() int { return len(l.accounts) }
+
 // Retain forgets the keys that keep does not want and that no request uses.
 func (l *Ledger) Retain(keep func(id string) bool) {
 	for id, a := range l.accounts {

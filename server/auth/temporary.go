@@ -87,6 +87,18 @@ func (t *Temporary) Has(id string) bool {
 	return t.ids[id]
 }
 
+// Live counts the keys that have not expired.
+func (t *Temporary) Live(now time.Time) (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range t.open {
+		if k.Live(now) {
+			n++
+		}
+	}
+	return n
+}
+
 // Soonest is when the first of the keys expires; zero = there is none.
 func (t *Temporary) Soonest() (soonest time.Time) {
 	t.mu.Lock()

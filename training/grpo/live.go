@@ -59,6 +59,17 @@ func (l *Learner) Learn(groups []Group, r *Report) error {
 	return nil
 }
 
+// Forward passes over the prompts of so many steps, as if each had gathered one round; with a Band of all prompts it is where a run
+// that made those steps stands.
+func (l *Learner) Forward(steps int) {
+	if len(l.problems) == 0 {
+		return
+	}
+	for range steps * l.config.Prompts {
+		l.prompts.next()
+	}
+}
+
 // Schedule is the optimizer's Config for all updates.
 func (c Config) Schedule() trainer.Config { return c.schedule() }
 

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"astro/feedback"
+	"astro/openai"
+	"astro/server"
+	"astro/training"
+	"astro/training/linearize/reasoning"
+	"astro/training/recipe"
+	"astro/training/reward"
+	"astro/training/sft"
+	"astro/training/tree"
+)
+
+// newJobs makes the runner of fine-tuning jobs. It asks the server how requests become tokens, which it learns of in serve.
+func (l *learning) newJobs(b *backend, name string) (*training.Jobs, error) {
+	d, err := b.device.OpenBackground()
+	if err != nil {
+		return nil, err
+	}
+	imitate, learn := sft.Default(), l.settings(b)
+	imitate.RowTokens, imitate.Rows = b.context-1, learn.Rows
+	imitate.Optimizer.PeakLR = learn.Optimizer.PeakLR
+	return training.NewJobs(training.JobsConfig{Policies: l.policies, Device: d, Name: name, Dir: filepath.Join(l.flags.store, "jobs"), Learn: learn, Imitate: imitate,
+		Context: b.context, Log: l.log,
+		Tokens: func(e *openai.TuneExample) (prompt, completion []int32, err error) {
+			return l.server.Load().TuneTokens(e)
+		},
+		Text:   func(ids []int32) string { return l.server.Load().AnswerText(ids) },
+		Grader: func(spec json.RawMessage) (reward.Grader, error) { return l.server.Load().Grader(spec) }}), nil
+}
+
+// serve starts what needs the server.
+func (l *learning) serve(s *server.Server) {
+	if l == nil || l.jobs == nil {
+		return
+	}
+	l.server.Store(s)
+	l.work.Go(func() {
+		if err := l.jobs.Run(l.life); err != nil && l.life.Err() == nil {
+			l.log.Error("fine-tuning jobs are not run any more", "error", err)
+		}
+	})
+}
+
+// serverOf is the server, once it is there.
+type serverOf = atomic.Pointer[server.Server]
+
+// graders are the services that the operator named, as NAME=URL.
+func (l *learnFlags) graders() (map[string]reward.Grader, error) {
+	all := map[string]reward.Grader{}
+	for _, one := range l.graderURLs {
+		name, url, found := strings.Cut(one, "=")
+		if !found || name == "" || !strings.HasPrefix(url, "http") {
+			return nil, fmt.Errorf("--grader %q: want NAME=URL", one)
+		}
+		all[name] = reward.Remote{URL: url, DeadlineMillis: int(l.graderTimeout.Milliseconds()), Client: recipe.NewHTTPPoster()}
+	}
+	return all, nil
+}
+
+// graph draws the reasoning in a text.
+func graph(text string) (any, string, error) {
+	if len(text) > reasoning.MaxTextBytes {
+		return nil, "", fmt.Errorf("it has more than %d bytes", reasoning.MaxTextBytes)
+	}
+	g := reasoning.Text("", text)
+	var asJSON, dot bytes.Buffer
+	if err := g.WriteJSON(&asJSON); err != nil {
+		return nil, "", err
+	}
+	if err := g.WriteDOT(&dot); err != nil {
+		return nil, "", err
+	}
+	return json.RawMessage(asJSON.Bytes()), dot.String(), nil
+}
+
+// loadTrees puts the trees of a file into the store, for the page.
+func (l *learning) loadTrees(ctx context.Context) error {
+	if l.flags.trees == "" {
+		return nil
+	}
+	for t, err := range tree.Read(l.flags.trees) {
+		if err != nil {
+			return fmt.Errorf("--trees: %w", err)
+		}
+		text, err := json.Marshal(t)
+		if err != nil {
+			return err
+		}
+		if err := l.store.PutTree(ctx, feedback.Tree{ID: t.ID, Version: t.Version, Tree: text}); err != nil {
+			return fmt.Errorf("--trees: store tree %q: %w", t.ID, err)
+		}
+	}
+	return nil
+}
