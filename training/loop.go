@@ -262,14 +262,18 @@ func (l *Loop) update(ctx context.Context) error {
 	}
 	u.learnTook = time.Since(learn)
 	fault.Point(fault.LearnAfter)
-	if u.report.Updates == 0 {
+	if u.report.Updates == 0 || u.report.Refused != "" {
 		return l.skip(ctx, s, u)
 	}
 	return l.publish(ctx, s, u)
 }
 
-// skip records an update that was refused, or that had nothing to learn from what it gathered.
+// skip records an update that was refused, or that had nothing to learn from what it gathered. Where a part of it was made before the
+// refusal, the weights are of no policy, and the next update begins from the served ones.
 func (l *Loop) skip(ctx context.Context, s *session, u *update) error {
+	if u.report.Updates > 0 {
+		l.drop()
+	}
 	row := u.row(l, s)
 	row.Parent, row.Reason = s.version, u.report.Refused
 	if row.Reason == "" {

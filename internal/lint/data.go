@@ -45,7 +45,7 @@ func checkData(t *Tree) []Finding {
 // clocks are the folders whose code may ask what time it is; everywhere else a time is an argument, so that the same calls give the
 // same answers. In engine it is Options.Clock, and Busy of the Runner.
 var clocks = map[string]string{
-	"cmd": "the shell", "server": "deadlines, logs, answers", "benchmarks": "they measure", "openai/client": "when to ask again", "model/hub": "how long a download takes", "training/recipe": "reports say how long", "training/sft": "reports say how long",
+	"cmd": "the shell", "server": "deadlines, logs, answers", "benchmarks": "they measure", "openai/client": "when to ask again", "model/hub": "how long a download takes", "training/recipe": "reports say how long", "training/loop.go": "patience", "training/update.go": "reports say how long", "training/served.go": "the age of a vote", "training/status.go": "how long a phase takes", "training/jobs.go": "when a job ended", "training/sft": "reports say how long",
 	"training/grpo": "reports say how long", "training/kto": "reports say how long", "training/trainer/speed.go": "it measures", "engine/engine.go": "the default of Options.Clock", "engine/runner.go": "how long the device worked",
 	"sampler/device.go": "how long the device worked", "model/chat/globals.go": "strftime_now, unless Input.Now is given", "internal/device": "how long compiling took; ages of cached programs",
 	"internal/growthtest": "it measures", "feedback/store.go": "the default of Options.Now", "internal/telemetry": "when something happened", "scripts": "they measure",
