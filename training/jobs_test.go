@@ -32,7 +32,7 @@ func (echo) Grade(item reward.Item) (reward.Grade, error) {
 // jobs makes a runner of jobs whose files ask the bandit's questions: a prompt is the question's number.
 func (h *house) jobs() *Jobs {
 	imitate := sft.Default()
-	imitate.RowTokens, imitate.Epochs = 31, 150
+	imitate.RowTokens, imitate.Epochs = 31, 50
 	imitate.Optimizer.PeakLR = 1e-2
 	return NewJobs(JobsConfig{Policies: h.policies, Device: h.device, Name: "m", Dir: filepath.Join(h.dir, "jobs"), Learn: lessons().Learn, Imitate: imitate, Context: 32, Log: slog.Default(),
 		Tokens: func(e *openai.TuneExample) ([]int32, []int32, error) {

@@ -200,11 +200,25 @@ func (j *Jobs) supervised(job *openai.FineTuneJob, training []openai.TuneExample
 		}
 		examples = append(examples, e)
 	}
-	if size := int(h.BatchSize.Or(0)); size > 0 { // as many rows as examples, at most what memory was planned for
-		c.Rows = min(c.Rows, size)
-		c.Batches = max(1, size/c.Rows)
-	}
+	fitBatch(&c, examples, int(h.BatchSize.Or(float64(max(1, min(autoBatch, len(examples)/8))))))
 	return &tuning{len(examples), func(ctx context.Context) (tuned, error) { return j.imitate(ctx, job, c, examples) }}, nil
+}
+
+// autoBatch bounds how many examples an update has where a job leaves it to the server.
+const autoBatch = 32
+
+// fitBatch makes an update of about so many examples: rows are as short as the longest example allows, and there are no more of them at a
+// time than memory was planned for.
+func fitBatch(c *sft.Config, examples []sft.Example, size int) {
+	tokens, longest := 0, 1
+	for _, e := range examples {
+		tokens, longest = tokens+len(e.Tokens)-1, max(longest, len(e.Tokens)-1)
+	}
+	perUpdate := max(1, size*tokens/len(examples))
+	c.RowTokens = max(longest, min(c.RowTokens, perUpdate))
+	rows := max(1, perUpdate/c.RowTokens)
+	c.Rows = min(c.Rows, rows)
+	c.Batches = max(1, rows/c.Rows)
 }
 
 // imitate trains on examples and publishes the end.
