@@ -12,6 +12,7 @@ export GOMLX_NO_AUTO_INSTALL := 1
 RELEASE ?=
 FUZZTIME ?= 20s
 CRASH_ROUNDS ?= 2
+CRASH_KILLS ?= 200
 TESTFLAGS ?=
 export TESTFLAGS
 PACKAGES ?= ./...
@@ -47,7 +48,9 @@ test: native ## run every test, on each backend that this machine has; names pac
 	@scripts/test.sh all $(PACKAGES)
 
 .PHONY: test-crash
-test-crash: .cache-tokenizers ## kill the recipe with SIGKILL in every stage, CRASH_ROUNDS (2) times, and compare what it leaves
+test-crash: .cache-tokenizers ## kill the store CRASH_KILLS (200) times and at each point of a commit, and the recipe in every stage CRASH_ROUNDS (2) times
+	@ASTRO_TEST_CRASH_KILLS=$(CRASH_KILLS) go test -count 1 -tags invariants -v -run 'Killed|DamageIsSaid' ./feedback/ | grep -v '^=== '
+	@go test -count 1 -tags invariants,fault -v -run KilledAtEachPoint ./feedback/ | grep -v '^=== '
 	@ASTRO_TEST_CRASH_ROUNDS=$(CRASH_ROUNDS) go test -count 1 -tags invariants -v -run 'Killed|WholeMethod' ./training/recipe/pipeline/ | grep -v '^=== '
 
 .PHONY: test-xla

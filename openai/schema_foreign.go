@@ -39,11 +39,12 @@ var responsesSchemas = map[string]Object{
 func itemSchema() Object {
 	content := oneOf(Object{"type": "string"}, list(members(map[string]Object{"type": words("input_text", "output_text"), "text": {"type": "string"}},
 		"type", "text"), 0, MaxContentParts))
-	return oneOf(
-		members(map[string]Object{"type": words("message"), "role": words("system", "developer", "user", "assistant"), "content": content}, "role", "content"),
-		members(map[string]Object{"type": words("function_call"), "call_id": aCallID, "name": aToolName, "arguments": {"type": "string"}},
-			"type", "call_id", "name", "arguments"),
-		members(map[string]Object{"type": words("function_call_output"), "call_id": aCallID, "output": content}, "type", "call_id", "output"))
+	// Every field is read wherever it stands, so that each kind of item has them all.
+	item := func(kind string, needs ...string) Object {
+		return members(map[string]Object{"type": words(kind), "role": words("system", "developer", "user", "assistant"), "content": content, "call_id": aCallID, "name": aToolName,
+			"arguments": {"type": "string"}, "output": content}, needs...)
+	}
+	return oneOf(item("message", "role", "content"), item("function_call", "type", "call_id", "name", "arguments"), item("function_call_output", "type", "call_id", "output"))
 }
 
 // messagesSchemas describe what DecodeMessagesRequest reads besides the common parameters.

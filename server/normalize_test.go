@@ -46,7 +46,7 @@ func TestSec_R05OnePlaceAsksTheEngine(t *testing.T) {
 			return true
 		})
 	}
-	for name, want := range map[string]int{"Submit": 1, "admit": 1, "EncodeSegments": 2} {
+	for name, want := range map[string]int{"Submit": 1, "admit": 1, "EncodeSegments": 3} {
 		if uses[name] != want {
 			t.Errorf("%s is used %d times; want %d", name, uses[name], want)
 		}
