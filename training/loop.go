@@ -36,7 +36,8 @@ type LoopConfig struct {
 
 	GatherTimeout time.Duration // of an update's rollouts; 0 = 10 minutes
 	Job           string        // that updates belong to; "" = none
-	Deterministic bool          // rollouts are drawn in lock step on the training device, so that a run can be repeated bit for bit on the Go backend
+	LockStep      bool          // rollouts are drawn in lock step on the device that trains, not by the engine beside requests: a background device
+	// takes no processor that serves, and on the Go backend a run can be repeated bit for bit
 
 	Returns func(output []int32) int // counts what a reasoner did about its own mistakes; nil = not counted
 }
@@ -104,7 +105,7 @@ type made struct {
 type session struct {
 	trainer *trainer.Trainer
 	learner *grpo.Learner
-	lock    *grpo.LockStep // with Deterministic; else nil
+	lock    *grpo.LockStep // with LockStep; else nil
 	version int64          // whose weights the trainer began with, or published last
 	updates int            // published
 	parent  *Evaluated
@@ -390,7 +391,7 @@ func (l *Loop) open(s *session, path string) (err error) {
 		return err
 	}
 	var sampler grpo.Sampler = &pinned{Live: grpo.NewLive(l.engine, maxInFlight), session: s}
-	if l.config.Deterministic {
+	if l.config.LockStep {
 		if err := l.lockStep(s); err != nil {
 			return err
 		}

@@ -84,7 +84,7 @@ func (j *Jobs) reinforcement(job *openai.FineTuneJob, training, validation []ope
 	}
 	judge := &judged{text: j.config.Text, grader: grader, items: map[string]openai.TuneExample{}}
 	c := LoopConfig{Name: "job " + job.ID, Job: job.ID, Learn: j.config.Learn, EvalSamples: int(m.Hyperparameters.EvalSamples.Or(2)),
-		EvalEvery: int(m.Hyperparameters.EvalInterval.Or(5)), Deterministic: job.Metadata["deterministic"] == "true", Grade: judge.grade}
+		EvalEvery: int(m.Hyperparameters.EvalInterval.Or(5)), LockStep: job.Metadata["deterministic"] == "true", Grade: judge.grade}
 	if c.Problems, err = j.problems(judge, "t", training, "training_file"); err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func (l *Loop) gather(ctx context.Context, s *session, u *update) error {
 	defer cancel()
 	start := time.Now()
 	if len(l.config.Problems) > 0 {
-		groups, tally, err := s.learner.Gather(ctx)
+		groups, tally, err := l.roll(ctx, s)
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				err = fmt.Errorf("%w: %w", cause, err)
@@ -73,6 +73,20 @@ func (l *Loop) gather(ctx context.Context, s *session, u *update) error {
 	}
 	l.status.enter(phaseScore)
 	return l.takeServed(ctx, u)
+}
+
+// roll draws and grades rollouts.
+func (l *Loop) roll(ctx context.Context, s *session) (groups []grpo.Group, tally grpo.Tally, err error) {
+	draw := func() error {
+		groups, tally, err = s.learner.Gather(ctx)
+		return err
+	}
+	if s.lock != nil {
+		err = l.device.InBackground(draw)
+	} else {
+		err = draw()
+	}
+	return groups, tally, err
 }
 
 // row is the update as the store keeps it.

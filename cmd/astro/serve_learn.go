@@ -32,6 +32,7 @@ type learnFlags struct {
 	prompts     int
 	keyShare    float64
 	staleness   int64
+	served      int
 	batchTokens int
 	retention   time.Duration
 	storeBytes  int64
@@ -43,7 +44,7 @@ type learnFlags struct {
 }
 
 func defaultLearnFlags() learnFlags {
-	return learnFlags{prompts: 32, staleness: 2, batchTokens: 8, evalEvery: 5, retention: 7 * 24 * time.Hour, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
+	return learnFlags{prompts: 16, staleness: 2, served: 128, batchTokens: 2, evalEvery: 5, retention: 7 * 24 * time.Hour, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
 }
 
 func (l *learnFlags) add(c *cobra.Command) {
@@ -57,6 +58,7 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.IntVar(&l.prompts, "learn-prompts", l.prompts, "prompts that an update gathers rollouts of, 8 of each")
 	f.Float64Var(&l.keyShare, "learn-key-share", 0, "share of an update's rated completions that one API key may have rated; 0 = all")
 	f.Int64Var(&l.staleness, "learn-staleness", l.staleness, "policy versions that a rated completion may be behind when it is learned from")
+	f.IntVar(&l.served, "learn-served", l.served, "rated completions that an update learns from, at most")
 	f.IntVar(&l.batchTokens, "learn-batch-tokens", l.batchTokens, "tokens of rollouts in a step that serves somebody, too: more learns faster and makes tokens later")
 	f.DurationVar(&l.retention, "store-retention", l.retention, "after which completions are erased; later feedback for them is refused")
 	f.Int64Var(&l.storeBytes, "store-bytes", l.storeBytes, "size of the store; past it the oldest completions are erased")

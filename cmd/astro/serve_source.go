@@ -29,7 +29,7 @@ const smallModel = 10_000_000
 // source says what to learn from.
 func (l *learning) source(b *backend, o serveOptions) (training.LoopConfig, error) {
 	c := training.LoopConfig{Name: l.flags.learn, Learn: l.settings(b), Every: l.flags.every, EvalEvery: l.flags.evalEvery,
-		Served: training.Served{Learn: true, MaxStaleness: l.flags.staleness, MaxKeyShare: l.flags.keyShare}}
+		Served: training.Served{Learn: true, Completions: l.flags.served, MaxStaleness: l.flags.staleness, MaxKeyShare: l.flags.keyShare}}
 	switch l.flags.learn {
 	case "feedback":
 	case "countdown":
