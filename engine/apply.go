@@ -122,7 +122,7 @@ func (q *sequence) keepScores(row *Row, result *RowResult) {
 // appendToken adds a drawn token and emits it, with the finish if it is the last.
 func (s *Scheduler) appendToken(q *sequence, choice sampler.Choice) {
 	q.tokens = append(q.tokens, choice.Token)
-	q.choices = append(q.choices, choice)
+	q.choices, q.versions = append(q.choices, choice), append(q.versions, q.sub.version)
 	s.counters.OutputTokens++
 	event := Event{Choice: choice, HasToken: true}
 	over, err := q.constraint.take(choice.Token)

@@ -21,7 +21,7 @@ func (s *Scheduler) Stop(number uint64, index, tokens int) []Event {
 	s.begin("Stop")
 	if q := s.sample(number, index); q != nil {
 		if tokens >= 0 && tokens < len(q.choices) {
-			q.choices = q.choices[:tokens]
+			q.choices, q.versions = q.choices[:tokens], q.versions[:tokens]
 			q.tokens = q.tokens[:len(q.sub.request.Prompt)+tokens]
 		}
 		s.finish(q, FinishStop, -1, nil)

@@ -18,6 +18,7 @@ type Options struct {
 	Version      int64            // of the first Policy, which the Runner has published already; 0 = 1
 	StreamEvents int              // Events that a sample's stream holds before its Sequence must wait; 0 = 64
 	StepTimeout  time.Duration    // Progress is an error when work has waited this long for a step to end; 0 = 30 s
+	Switch       bool             // a new current Policy goes on with what runs already, each token marked with its version; else that finishes on its own
 	OnCompletion func(Completion) // gets every finished sample before its last Event leaves; on the engine's goroutine: be quick
 	OnFailure    func(error)      // gets every failed step once, with the stack of a panic; on the engine's goroutine
 	OnStep       func(StepInfo)   // gets every step that did not fail; on the engine's goroutine

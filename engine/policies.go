@@ -95,7 +95,11 @@ func (e *Engine) command(f func() error) error {
 
 // use makes a live version current and notes for how long no step could run.
 func (e *Engine) use(version int64, begin time.Time) {
+	before := e.scheduler.Version()
 	e.scheduler.Swap(version)
+	if e.options.Switch && before != version && e.scheduler.Live(before) {
+		e.scheduler.Move(before, version)
+	}
 	e.settle()
 	e.progress.stood(e.options.Clock().Sub(begin))
 	e.progress.swapped()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"astro/engine/kvcache"
@@ -206,6 +207,30 @@ func (s *Scheduler) Swap(version int64) {
 	s.users[version]++
 	s.cache.Swap(version)
 	s.unpin(old)
+	s.check()
+}
+
+// Move has what runs on version from go on with version to, which must be live: running Sequences give their pages back and recompute
+// prompt and output under the other weights. Requests that named their version stay, as do those whose prompt is scored or embedded:
+// their numbers are of one version.
+func (s *Scheduler) Move(from, to int64) {
+	s.mustBeIdle("Move")
+	for _, number := range slices.Sorted(maps.Keys(s.subs)) {
+		sub := s.subs[number]
+		if r := &sub.request; sub.version != from || r.Version != 0 || r.Score || r.Embed {
+			continue
+		}
+		for _, q := range sub.samples {
+			if q.state == running {
+				s.preempt(q)
+			}
+		}
+		if sub.kept != nil {
+			s.closeKept(sub)
+		}
+		s.unpin(from)
+		s.pin(sub, to)
+	}
 	s.check()
 }
 

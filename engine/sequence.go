@@ -66,6 +66,7 @@ type sequence struct {
 	scores    []TokenScore // of the prompt, if wanted
 	scored    int          // positions whose rows have been scored, at least up to the prompt's last
 	choices   []sampler.Choice
+	versions  []int64     // of the Policy that drew each of choices
 	embedded  *Embedding  // of the computed tokens
 	draw      sampler.Row // what the row in flight samples with
 
@@ -189,7 +190,7 @@ func (q *sequence) completion(reason FinishReason, err error) *Completion {
 	for _, choice := range q.choices {
 		c.Logprobs = append(c.Logprobs, choice.Logprob)
 		c.Sampled = append(c.Sampled, choice.Sampled)
-		c.Versions = append(c.Versions, q.sub.version)
 	}
+	c.Versions = q.versions
 	return c
 }

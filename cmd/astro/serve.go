@@ -340,7 +340,7 @@ func (b *backend) start(o serveOptions, d *device.Device, dtype dtypes.DType, pa
 	if o.learn != "" {
 		c.BatchTokens = o.batchTokens
 	}
-	b.engine, err = engine.New(b.runner, engine.Options{Config: c, Version: b.policy.Version, StepTimeout: o.stepTimeout,
+	b.engine, err = engine.New(b.runner, engine.Options{Config: c, Version: b.policy.Version, StepTimeout: o.stepTimeout, Switch: o.swapNow,
 		OnStep:    func(i engine.StepInfo) { b.metrics.Step(i.Tokens, i.Took, i.Host) },
 		OnFailure: func(err error) { log.Error("a step failed", "error", err) }})
 	return err

@@ -34,6 +34,7 @@ type learnFlags struct {
 	staleness   int64
 	served      int
 	batchTokens int
+	swapNow     bool
 	retention   time.Duration
 	storeBytes  int64
 	storeText   bool
@@ -60,6 +61,7 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.Int64Var(&l.staleness, "learn-staleness", l.staleness, "policy versions that a rated completion may be behind when it is learned from")
 	f.IntVar(&l.served, "learn-served", l.served, "rated completions that an update learns from, at most")
 	f.IntVar(&l.batchTokens, "learn-batch-tokens", l.batchTokens, "tokens of rollouts in a step that serves somebody, too: more learns faster and makes tokens later")
+	f.BoolVar(&l.swapNow, "swap-now", false, "a new policy goes on with answers under way at once, each token marked with its version; else they finish on the old one")
 	f.DurationVar(&l.retention, "store-retention", l.retention, "after which completions are erased; later feedback for them is refused")
 	f.Int64Var(&l.storeBytes, "store-bytes", l.storeBytes, "size of the store; past it the oldest completions are erased")
 	f.BoolVar(&l.storeText, "store-text", false, "keep the text of prompts and answers, not only their token ids")
