@@ -31,6 +31,9 @@ func TestSwitch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := e.Hold(1); err != nil { // for the request that names it, whenever it comes
+		t.Fatal(err)
+	}
 	request := engine.Request{Prompt: []int32{1, 2, 3}, N: 2, MaxTokens: 12, Params: sampler.Greedy(), IgnoreEOS: true}
 	pinned := request
 	pinned.Version = 1
