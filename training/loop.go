@@ -13,6 +13,7 @@ import (
 	"astro/feedback"
 	"astro/internal/device"
 	"astro/internal/fault"
+	"astro/internal/telemetry"
 	"astro/model"
 	"astro/training/checkpoint"
 	"astro/training/grpo"
@@ -40,6 +41,11 @@ type LoopConfig struct {
 	// takes no processor that serves, and on the Go backend a run can be repeated bit for bit
 
 	Returns func(output []int32) int // counts what a reasoner did about its own mistakes; nil = not counted
+
+	// GapAlarm and MeanGapAlarm are what log-probabilities of engine and trainer may differ by, at most and in the mean; more is logged and
+	// counted. 0 = 1e-4 and 1e-6, which hold for f32 weights.
+	GapAlarm, MeanGapAlarm float64
+	Tracer                 *telemetry.Tracer // nil = no traces
 }
 
 // Served says what to take of the completions that clients rated.
@@ -82,6 +88,9 @@ func NewLoop(c LoopConfig, p *Policies, d *device.Device) (*Loop, error) {
 	}
 	if c.Served.MaxStaleness == 0 {
 		c.Served.MaxStaleness = 2
+	}
+	if c.GapAlarm == 0 {
+		c.GapAlarm, c.MeanGapAlarm = 1e-4, 1e-6
 	}
 	switch {
 	case len(c.Problems) == 0 && !c.Served.Learn:
@@ -143,6 +152,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			continue
 		default:
 			failures++
+			l.status.failed()
 			l.fail(ctx, err, failures)
 			sleep(ctx, backOff(failures))
 		}
@@ -236,6 +246,22 @@ func (l *Loop) drop() {
 // errNothing says that there is nothing to learn from yet.
 var errNothing = errors.New("there is nothing to learn from")
 
+// trace tells of an update as a span with its phases.
+func (l *Loop) trace(u *update, err error) {
+	if l.config.Tracer == nil || errors.Is(err, errNothing) {
+		return
+	}
+	span := l.config.Tracer.Start("astro.learn update", "", "", u.began, telemetry.Attributes{"astro.learning.source": l.config.Name, "astro.learning.job": l.config.Job,
+		"astro.policy.version": u.version, "astro.learning.reward": l.last.numbers.Reward, "astro.learning.served": len(u.rated)})
+	span.Event("gathered", u.began.Add(u.gatherTook))
+	span.Event("learned", u.began.Add(u.gatherTook+u.learnTook))
+	code := ""
+	if err != nil {
+		code = "update_failed"
+	}
+	span.End(code)
+}
+
 // update makes one: gather, score, learn, check, publish.
 func (l *Loop) update(ctx context.Context) error {
 	done, err := l.policies.learn(ctx)
@@ -248,6 +274,13 @@ func (l *Loop) update(ctx context.Context) error {
 		return err
 	}
 	u := newUpdate(l.config.Job, s.version)
+	err = l.make(ctx, s, u)
+	l.trace(u, err)
+	return err
+}
+
+// make takes an update through its phases.
+func (l *Loop) make(ctx context.Context, s *session, u *update) error {
 	if err := l.gather(ctx, s, u); err != nil {
 		return err
 	}
@@ -263,10 +296,21 @@ func (l *Loop) update(ctx context.Context) error {
 	}
 	u.learnTook = time.Since(learn)
 	fault.Point(fault.LearnAfter)
+	l.alarm(u)
 	if u.report.Updates == 0 || u.report.Refused != "" {
 		return l.skip(ctx, s, u)
 	}
 	return l.publish(ctx, s, u)
+}
+
+// alarm says when engine and trainer do not agree on what a token's probability was: then a ratio of 1 is none.
+func (l *Loop) alarm(u *update) {
+	r := &u.report
+	if r.Compared == 0 || r.Gap <= l.config.GapAlarm && r.MeanGap <= l.config.MeanGapAlarm {
+		return
+	}
+	l.status.alarm()
+	l.log.Warn("log-probabilities of engine and trainer differ", "largest", r.Gap, "mean", r.MeanGap, "tokens", r.Compared, "largest_allowed", l.config.GapAlarm, "mean_allowed", l.config.MeanGapAlarm)
 }
 
 // skip records an update that was refused, or that had nothing to learn from what it gathered. Where a part of it was made before the
@@ -281,8 +325,8 @@ func (l *Loop) skip(ctx context.Context, s *session, u *update) error {
 		row.Reason = "no group had contrast"
 	}
 	_, err := l.store.Commit(ctx, row)
-	l.status.learned(u, row.Reason)
 	l.last = made{0, u.numbers(l)}
+	l.status.learned(u, l.last.numbers, row.Reason)
 	return err
 }
 
@@ -301,7 +345,7 @@ func (l *Loop) publish(ctx context.Context, s *session, u *update) error {
 	l.last = made{0, u.numbers(l)}
 	if reason != "" {
 		l.drop() // the weights are not those of any policy
-		l.status.learned(u, reason)
+		l.status.learned(u, l.last.numbers, reason)
 		return l.policies.Reject(ctx, c, u.row(l, s), reason)
 	}
 	l.status.enter(phasePublish)
@@ -315,7 +359,7 @@ func (l *Loop) publish(ctx context.Context, s *session, u *update) error {
 	if eval != nil {
 		s.parent = eval
 	}
-	l.status.published(u, c.Version)
+	l.status.published(u, l.last.numbers, c.Version)
 	l.last.published = c.Version
 	return s.advance(c.Version)
 }
@@ -475,9 +519,11 @@ type Status struct {
 // Counters count since the start.
 type Counters struct {
 	Applied, Rejected, Failed uint64
-	Stale                     uint64  // rated completions that were too old when their turn came
-	Gap, MeanGap              float64 // of the last update: |difference| of log-probabilities between engine and trainer
-	Share                     float64 // of the time that was spent on learning itself
+	Alarms                    uint64     // updates with a Gap above what it may be
+	Stale                     uint64     // rated completions that were too old when their turn came
+	Share                     float64    // of the last update's time that was spent on learning itself
+	Last                      Numbers    // of the last update
+	Eval                      *Evaluated // the last; nil = none yet
 }
 
 // The phases.

@@ -50,25 +50,45 @@ func (s *status) stop() {
 	s.now.State, s.now.Phase = "stopped", phaseWait
 }
 
-func (s *status) learned(u *update, reason string) {
+func (s *status) alarm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Counters.Alarms++
+}
+
+func (s *status) failed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Counters.Failed++
+}
+
+// learned notes an update that was not published.
+func (s *status) learned(u *update, n Numbers, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now.Reason = reason
 	s.now.Counters.Rejected++
-	s.now.Counters.Stale += uint64(len(u.dropped))
+	s.note(u, n)
 }
 
-func (s *status) published(u *update, version int64) {
+func (s *status) published(u *update, n Numbers, version int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.now.Counters.Applied++
+	s.note(u, n)
+	s.now.Step, s.now.Version, s.now.Reason = s.now.Step+1, version, ""
+}
+
+// note keeps what an update gave; mu is held.
+func (s *status) note(u *update, n Numbers) {
 	c := &s.now.Counters
-	c.Applied++
 	c.Stale += uint64(len(u.dropped))
-	c.Gap, c.MeanGap = u.report.Gap, u.report.MeanGap
+	if c.Last = n; n.Eval != nil {
+		c.Eval = n.Eval
+	}
 	if total := time.Since(u.began); total > 0 {
 		c.Share = u.learnTook.Seconds() / total.Seconds()
 	}
-	s.now.Step, s.now.Version, s.now.Reason = s.now.Step+1, version, ""
 }
 
 // Status is the present one.

@@ -134,15 +134,15 @@ func serve(ctx context.Context, o serveOptions, out, diagnostics io.Writer) erro
 		return err
 	}
 	defer b.close()
-	if err := l.begin(ctx, b, o); err != nil {
-		return err
-	}
-	defer l.end()
 	tracer, err := telemetry.NewTracer(ctx, telemetry.TraceConfigFromEnv(o.traces, version()))
 	if err != nil {
 		return err
 	}
 	defer closeTracer(tracer, log)
+	if err := l.begin(ctx, b, o, tracer); err != nil {
+		return err
+	}
+	defer l.end()
 	s, err := b.newServer(o, l, access, certificate, tracer, log)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 
 	"astro/engine"
 	"astro/feedback"
+	"astro/internal/telemetry"
 	"astro/server"
 	"astro/training"
 	"astro/training/recipe"
@@ -119,7 +120,7 @@ func (l *learning) first(dir string) training.Start {
 }
 
 // begin starts policies and, where one is wanted, the loop; b must serve l.start.
-func (l *learning) begin(ctx context.Context, b *backend, o serveOptions) error {
+func (l *learning) begin(ctx context.Context, b *backend, o serveOptions, tracer *telemetry.Tracer) error {
 	if l == nil {
 		return nil
 	}
@@ -132,6 +133,7 @@ func (l *learning) begin(ctx context.Context, b *backend, o serveOptions) error 
 	if err != nil {
 		return err
 	}
+	b.metrics.Registry().MustRegister(telemetry.NewLoopCollector(func() telemetry.LoopState { return l.measure(b.engine) }))
 	l.life, l.stop = context.WithCancel(context.Background())
 	l.work.Go(func() { l.prune(l.life) })
 	if err := l.loadTrees(ctx); err != nil || l.flags.learn == "" {
@@ -144,6 +146,7 @@ func (l *learning) begin(ctx context.Context, b *backend, o serveOptions) error 
 	if err != nil {
 		return err
 	}
+	c.Tracer = tracer
 	d, err := b.device.OpenBackground()
 	if err != nil {
 		return err
