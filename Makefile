@@ -13,6 +13,7 @@ RELEASE ?=
 FUZZTIME ?= 20s
 CRASH_ROUNDS ?= 2
 CRASH_KILLS ?= 200
+SERVER_KILLS ?= 60
 TESTFLAGS ?=
 export TESTFLAGS
 PACKAGES ?= ./...
@@ -48,9 +49,11 @@ test: native ## run every test, on each backend that this machine has; names pac
 	@scripts/test.sh all $(PACKAGES)
 
 .PHONY: test-crash
-test-crash: .cache-tokenizers ## kill the store CRASH_KILLS (200) times and at each point of a commit, and the recipe in every stage CRASH_ROUNDS (2) times
+test-crash: .cache-tokenizers ## kill the store CRASH_KILLS (200) times and at each point of a commit, the learning server SERVER_KILLS (60) times and 3 times at each point, the recipe in every stage CRASH_ROUNDS (2) times
 	@ASTRO_TEST_CRASH_KILLS=$(CRASH_KILLS) go test -count 1 -tags invariants -v -run 'Killed|DamageIsSaid' ./feedback/ | grep -v '^=== '
 	@go test -count 1 -tags invariants,fault -v -run KilledAtEachPoint ./feedback/ | grep -v '^=== '
+	@ASTRO_TEST_SERVER_KILLS=$(SERVER_KILLS) go test -count 1 -tags invariants -v -run 'ServerKilled' ./cmd/astro/ | grep -v '^=== '
+	@go test -count 1 -tags invariants,fault -v -run ServerKilledAtEachPoint ./cmd/astro/ | grep -v '^=== '
 	@ASTRO_TEST_CRASH_ROUNDS=$(CRASH_ROUNDS) go test -count 1 -tags invariants -v -run 'Killed|WholeMethod' ./training/recipe/pipeline/ | grep -v '^=== '
 
 .PHONY: test-xla

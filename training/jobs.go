@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -102,6 +105,9 @@ func (j *Jobs) ring() {
 // Run works until ctx ends.
 func (j *Jobs) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
+		if err := j.tidy(ctx); err != nil && ctx.Err() == nil {
+			j.config.Log.Warn("the work of finished jobs could not be removed", "error", err)
+		}
 		row, err := j.next(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil:
@@ -117,6 +123,31 @@ func (j *Jobs) Run(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// tidy removes the work of jobs that will not go on.
+func (j *Jobs) tidy(ctx context.Context) error {
+	dirs, err := os.ReadDir(j.config.Dir)
+	if len(dirs) == 0 || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	all, err := j.store.Jobs(ctx, "")
+	if err != nil {
+		return err
+	}
+	working := map[string]bool{}
+	for i := range all {
+		working[all[i].ID] = !openai.TuneState(all[i].State).Final()
+	}
+	for _, dir := range dirs {
+		if !working[dir.Name()] {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(j.config.Dir, dir.Name())))
+		}
+	}
+	return err
 }
 
 // next is the oldest job that wants to run; nil = none.
@@ -148,6 +179,9 @@ func (j *Jobs) run(ctx context.Context, row *feedback.Job) {
 	err := j.work(life, row)
 	switch {
 	case err == nil, life.Err() != nil: // done, or halted by a call that has set the state
+	case ofTheDisk(err): // it goes on with what it has when the disk can be written
+		j.config.Log.Warn("a fine-tuning job waits for the disk", "job", row.ID, "error", err)
+		sleep(life, maxBackOff/6)
 	default:
 		j.config.Log.Error("a fine-tuning job failed", "job", row.ID, "error", err)
 		j.fail(ctx, row.ID, err)

@@ -157,7 +157,11 @@ func TestReinforcementJob(t *testing.T) {
 
 // A job that is interrupted and goes on after a restart ends with the very weights of one that was not.
 func TestJobResumesBitForBit(t *testing.T) {
-	deterministic := map[string]string{"deterministic": "true"}
+	t.Run("full", func(t *testing.T) { resumesBitForBit(t, map[string]string{"deterministic": "true"}) })
+	t.Run("lora", func(t *testing.T) { resumesBitForBit(t, map[string]string{"deterministic": "true", "lora_rank": "4"}) })
+}
+
+func resumesBitForBit(t *testing.T, deterministic map[string]string) {
 	whole := build(t)
 	j := whole.jobs()
 	whole.submit(j, "ftjob-1", openai.TuneReinforcement, reinforcement(), deterministic)
@@ -180,9 +184,17 @@ func TestJobResumesBitForBit(t *testing.T) {
 	if state, job := cut.state("ftjob-1"); state != openai.TuneSucceeded {
 		t.Fatalf("the job ended as %s: %+v", state, job.Error)
 	}
+	if known, err := cut.policies.find(context.Background(), cut.policies.Serving()); err != nil || exists(filepath.Join(known.Path, "adapter.safetensors")) != (deterministic["lora_rank"] != "") {
+		t.Errorf("the served checkpoint has an adapter or not, %v; want one for LoRA alone", err)
+	}
 	if !bytes.Equal(cut.weights(), want) {
 		t.Error("the weights differ from those of a job that was not interrupted")
 	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // A supervised job imitates its file.
@@ -211,6 +223,11 @@ func TestJobsThatDoNotRun(t *testing.T) {
 	h.until(j, "ftjob-bad", openai.TuneState.Final)
 	if state, job := h.state("ftjob-bad"); state != openai.TuneFailed || job.Error == nil || *job.Error.Param != "training_file" {
 		t.Errorf("%s: %+v; want a failure about the training file", state, job.Error)
+	}
+	h.submit(j, "ftjob-rank", openai.TuneReinforcement, reinforcement(), map[string]string{"lora_rank": "eight"})
+	h.until(j, "ftjob-rank", openai.TuneState.Final)
+	if state, job := h.state("ftjob-rank"); state != openai.TuneFailed || job.Error == nil || *job.Error.Param != "metadata" {
+		t.Errorf("%s: %+v; want a failure about the metadata", state, job.Error)
 	}
 	h.submit(j, "ftjob-2", openai.TuneReinforcement, reinforcement(), nil)
 	ctx := context.Background()

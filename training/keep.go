@@ -27,16 +27,7 @@ func (p *Policies) removeStored(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	best := bestOf(all)
-	stored := 0
-	for i := len(all) - 1; i > 0; i-- {
-		policy := &all[i]
-		if policy.Path == "" || policy.Version == best || policy.Version == p.serving || contains(p.loaded, policy.Version) {
-			continue
-		}
-		if stored++; stored <= p.config.KeepStored {
-			continue
-		}
+	for _, policy := range p.tooMany(all) {
 		if err := p.config.Store.ForgetPath(ctx, policy.Version); err != nil { // first: a path that is known is a promise
 			return err
 		}
@@ -45,6 +36,24 @@ func (p *Policies) removeStored(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tooMany are the policies whose checkpoints have to go.
+func (p *Policies) tooMany(all []feedback.Policy) (old []feedback.Policy) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	best := bestOf(all)
+	stored := 0
+	for i := len(all) - 1; i > 0; i-- {
+		policy := all[i]
+		if policy.Path == "" || policy.Version == best || policy.Version == p.serving || contains(p.loaded, policy.Version) {
+			continue
+		}
+		if stored++; stored > p.config.KeepStored {
+			old = append(old, policy)
+		}
+	}
+	return old
 }
 
 // bestOf is the published version with the best evaluation; 0 = none has one.

@@ -135,7 +135,7 @@ func (s *session) close() {
 // Run learns until ctx ends or an error that another try cannot mend; a failed update alone is none. Its error is ctx's at the end.
 func (l *Loop) Run(ctx context.Context) error {
 	defer l.end()
-	failures := 0
+	failures, hindered := 0, 0
 	for ctx.Err() == nil {
 		start := time.Now()
 		if !l.wait(ctx) {
@@ -144,12 +144,19 @@ func (l *Loop) Run(ctx context.Context) error {
 		err := l.update(ctx)
 		switch {
 		case err == nil:
-			failures = 0
+			failures, hindered = 0, 0
+			l.freed()
 		case ctx.Err() != nil:
 		case errors.Is(err, errNothing):
+			l.freed()
 			l.status.enter(phaseWait)
 			sleep(ctx, pollEvery)
 			continue
+		case ofTheDisk(err): // no pause: nobody would think of ending it
+			hindered++
+			l.hinder(err)
+			l.status.enter(phaseWait)
+			sleep(ctx, patience(err, hindered))
 		default:
 			failures++
 			l.status.failed()
@@ -167,7 +174,7 @@ func (l *Loop) Run(ctx context.Context) error {
 // Make makes n updates and tells of each; version is 0 where nothing was published. An update that fails is tried again a few times.
 func (l *Loop) Make(ctx context.Context, n int, tell func(version int64, n Numbers)) error {
 	defer l.end()
-	failures := 0
+	failures, hindered := 0, 0
 	for made := 0; made < n; {
 		err := l.update(ctx)
 		if ctx.Err() != nil {
@@ -175,13 +182,20 @@ func (l *Loop) Make(ctx context.Context, n int, tell func(version int64, n Numbe
 		}
 		if err != nil {
 			l.drop()
+			if ofTheDisk(err) {
+				hindered++
+				l.hinder(err)
+				sleep(ctx, patience(err, hindered))
+				continue
+			}
 			if failures++; failures >= pauseFailures {
 				return fmt.Errorf("%d updates in a row failed, the last: %w", failures, err)
 			}
 			sleep(ctx, backOff(failures))
 			continue
 		}
-		made, failures = made+1, 0
+		l.freed()
+		made, failures, hindered = made+1, 0, 0
 		last := l.last
 		tell(last.published, last.numbers)
 	}
@@ -269,6 +283,9 @@ func (l *Loop) update(ctx context.Context) error {
 		return err
 	}
 	defer done()
+	if err := l.policies.room(); err != nil {
+		return err
+	}
 	s, err := l.current(ctx)
 	if err != nil {
 		return err
@@ -501,7 +518,8 @@ type status struct {
 	now    Status
 	since  time.Time
 	paused bool
-	asked  int // updates that were asked for while paused
+	asked  int  // updates that were asked for while paused
+	disk   bool // the disk stops learning
 }
 
 // Status says what the Loop does.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -56,6 +57,8 @@ type Policies struct {
 	requests atomic.Int64
 
 	turn chan struct{} // holds one token while somebody learns: there is memory for one trainer
+
+	checkpointBytes uint64 // about
 }
 
 // canary is a version that gets a share of the requests that name none.
@@ -121,7 +124,14 @@ func OpenPolicies(ctx context.Context, c PoliciesConfig, start Start) (*Policies
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	p := &Policies{config: c, serving: start.Version, newest: start.Version, turn: make(chan struct{}, 1)}
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder of checkpoints: %w", err)
+	}
+	base, err := model.LoadConfig(c.Base)
+	if err != nil {
+		return nil, err
+	}
+	p := &Policies{config: c, serving: start.Version, newest: start.Version, turn: make(chan struct{}, 1), checkpointBytes: momentsOf * 4 * uint64(base.Params())}
 	all, serving, err := c.Store.Policies(ctx)
 	if err != nil {
 		return nil, err
@@ -153,22 +163,25 @@ func (p *Policies) addBase(ctx context.Context) error {
 	return p.config.Store.AddPolicy(ctx, feedback.Policy{Version: 1, State: feedback.Published, Path: base, ManifestSHA256: []byte{}})
 }
 
-// removeOrphans removes folders of the checkpoint directory that no policy has.
+// removeOrphans removes folders of the checkpoint directory that no policy has, and those that were not written to their end. A folder
+// whose store was moved is known by its name.
 func (p *Policies) removeOrphans(all []feedback.Policy) error {
 	known := map[string]bool{}
 	for _, policy := range all {
-		known[policy.Path] = true
+		known[filepath.Base(policy.Path)] = true
 	}
-	dirs, err := filepath.Glob(filepath.Join(p.config.Dir, "v*"))
+	dirs, err := os.ReadDir(p.config.Dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("look for orphans: %w", err)
 	}
 	for _, dir := range dirs {
-		if !known[dir] {
-			p.config.Log.Info("a checkpoint that was never published is removed", "folder", dir)
-			if err := os.RemoveAll(dir); err != nil {
-				return fmt.Errorf("remove an orphan: %w", err)
-			}
+		name := dir.Name()
+		if half := strings.HasPrefix(name, checkpoint.HalfPrefix); !half && (!strings.HasPrefix(name, "v") || known[name]) {
+			continue
+		}
+		p.config.Log.Info("a checkpoint that was never published is removed", "folder", filepath.Join(p.config.Dir, name))
+		if err := os.RemoveAll(filepath.Join(p.config.Dir, name)); err != nil {
+			return fmt.Errorf("remove an orphan: %w", err)
 		}
 	}
 	return nil
@@ -242,7 +255,7 @@ func (p *Policies) change(ctx context.Context, version int64, replaced feedback.
 	if err := p.load(ctx, version); err != nil {
 		return err
 	}
-	if err := p.config.Store.Serve(ctx, version, p.serving, replaced, reason); err != nil {
+	if err := p.config.Store.Serve(context.WithoutCancel(ctx), version, p.serving, replaced, reason); err != nil {
 		return err
 	}
 	p.changes++
@@ -397,36 +410,55 @@ func (p *Policies) Propose(w *model.Weights, from *device.Device) (Candidate, er
 var errOvertaken = errors.New("another version was made the served one meanwhile")
 
 // Publish makes a candidate the served policy: its checkpoint is durable first, then the store's transaction makes it true together
-// with what it was learned from, then the engine swaps. content must be the trainer's that proposed it.
+// with what it was learned from, then the engine swaps. content must be the trainer's that proposed it. Nobody waits for the disk: a
+// rollback meanwhile goes first, and Publish gives errOvertaken. After an error nothing of the checkpoint is left.
 func (p *Policies) Publish(ctx context.Context, c Candidate, content checkpoint.Content, u feedback.Update, eval json.RawMessage) error {
+	path, err := filepath.Abs(filepath.Join(p.config.Dir, fmt.Sprintf("v%09d", c.Version)))
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err // from here on it goes to its end
+	}
+	err = checkpoint.SaveAt(path, content, p.config.Extra)
+	var sum []byte
+	if err == nil {
+		sum, err = checkpoint.Verify(path)
+	}
+	if err == nil {
+		fault.Point(fault.PublishBefore)
+		u.Parent, u.Applied, u.Serve = c.Parent, true, true
+		u.Policy = &feedback.Policy{Version: c.Version, Parent: c.Parent, State: feedback.Published, Path: path, ManifestSHA256: sum, Eval: eval}
+		err = p.commit(ctx, c, u)
+	}
+	switch {
+	case errors.Is(err, feedback.ErrBroken):
+		return err // it may be true after the restart; a folder that is not is removed then
+	case err != nil:
+		return errors.Join(err, os.RemoveAll(path))
+	}
+	if err := p.removeStored(ctx); err != nil && ctx.Err() == nil { // the policy is served all the same; the next one tries again
+		p.config.Log.Warn("old checkpoints could not be removed", "error", err)
+	}
+	return nil
+}
+
+// commit is the moment at which a candidate becomes the served policy. An error says that it did not.
+func (p *Policies) commit(ctx context.Context, c Candidate, u feedback.Update) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c.changes != p.changes {
 		return errOvertaken
 	}
-	path, err := filepath.Abs(filepath.Join(p.config.Dir, fmt.Sprintf("v%09d", c.Version)))
-	if err != nil {
+	if _, err := p.config.Store.Commit(context.WithoutCancel(ctx), u); err != nil { // who stops waiting does not know what is true
 		return err
-	}
-	if err := checkpoint.SaveAt(path, content, p.config.Extra); err != nil {
-		return err
-	}
-	sum, err := checkpoint.Verify(path)
-	if err != nil {
-		return err
-	}
-	fault.Point(fault.PublishBefore)
-	u.Parent, u.Applied, u.Serve = c.Parent, true, true
-	u.Policy = &feedback.Policy{Version: c.Version, Parent: c.Parent, State: feedback.Published, Path: path, ManifestSHA256: sum, Eval: eval}
-	if _, err := p.config.Store.Commit(ctx, u); err != nil {
-		return errors.Join(err, os.RemoveAll(path))
 	}
 	fault.Point(fault.PublishAfter)
-	if err := p.use(c.Version); err != nil {
-		return err
+	if err := p.use(c.Version); err != nil { // the engine is closing: what is stored is served after the restart
+		p.config.Log.Error("a published policy could not be made current", "version", c.Version, "error", err)
 	}
 	fault.Point(fault.SwapAfter)
-	return p.removeStored(ctx)
+	return nil
 }
 
 // Reject forgets a candidate; the store keeps why, and that what it was learned from is used up.

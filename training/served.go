@@ -18,7 +18,7 @@ type served struct {
 // takeServed adds the rated completions that wait. Those of one prompt are a group; what has no group of contrast is compared with
 // all others of its kind (REINFORCE with the mean reward as its baseline).
 func (l *Loop) takeServed(ctx context.Context, u *update) error {
-	rated, err := l.store.Waiting(ctx, l.config.Served.Completions, time.Now().Add(-l.config.Served.Delay))
+	rated, err := l.store.Waiting(ctx, lookAhead*l.config.Served.Completions, time.Now().Add(-l.config.Served.Delay))
 	if err != nil {
 		return err
 	}
@@ -28,6 +28,10 @@ func (l *Loop) takeServed(ctx context.Context, u *update) error {
 	u.addServed(l.limitKeys(rated), l.config)
 	return nil
 }
+
+// lookAhead is how many times as many completions are looked at as are learned from: where more come than can be learned from, those that
+// became too old are dropped and do not keep the place of fresh ones.
+const lookAhead = 8
 
 // limitKeys leaves out completions of keys that have rated more than their share; they wait for the next update.
 func (l *Loop) limitKeys(rated []feedback.Rated) []feedback.Rated {
@@ -53,6 +57,9 @@ func (u *update) addServed(rated []feedback.Rated, c LoopConfig) {
 		if len(r.Spans) == 0 || behind < 0 || u.version-r.Spans[0].Version > c.Served.MaxStaleness || !c.Learn.Fits(len(r.Prompt), len(r.Output)) {
 			u.dropped = append(u.dropped, used)
 			continue
+		}
+		if len(u.rated) == c.Served.Completions {
+			continue // they wait for the next update
 		}
 		key := string(keyOf(r.Prompt))
 		if byPrompt[key] == nil {

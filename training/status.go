@@ -38,6 +38,28 @@ func (s *status) resume() {
 	s.paused, s.asked, s.now.State, s.now.Reason = false, 0, "running", ""
 }
 
+// hinder shows that the disk stops learning, which ends by itself; news says that it did not before.
+func (s *status) hinder(reason string) (news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news, s.disk = !s.disk, true
+	if !s.paused {
+		s.now.State, s.now.Reason = "paused", reason
+	}
+	return news
+}
+
+// freed is the end of hinder; news says that there was one.
+func (s *status) freed() (news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news, s.disk = s.disk, false
+	if news && !s.paused {
+		s.now.State, s.now.Reason = "running", ""
+	}
+	return news
+}
+
 func (s *status) ask() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

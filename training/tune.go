@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 
 	"github.com/gomlx/compute/dtypes"
 
@@ -17,6 +18,7 @@ import (
 	"astro/training/grpo"
 	"astro/training/reward"
 	"astro/training/sft"
+	"astro/training/trainer"
 )
 
 // tuning is a job that is ready to learn.
@@ -91,6 +93,9 @@ func (j *Jobs) reinforcement(job *openai.FineTuneJob, training, validation []ope
 	if c.EvalProblems, err = j.problems(judge, "v", validation, "validation_file"); err != nil {
 		return nil, err
 	}
+	if err := setLoRA(&c.Learn.Optimizer.LoRA, job); err != nil {
+		return nil, err
+	}
 	h := m.Hyperparameters
 	c.Learn.Seed = uint64(job.Seed)
 	c.Learn.Optimizer.PeakLR *= h.LearningRateMultiplier.Or(1)
@@ -104,6 +109,22 @@ func (j *Jobs) reinforcement(job *openai.FineTuneJob, training, validation []ope
 		return nil, openai.Invalid("method.reinforcement.hyperparameters.n_epochs", "invalid_value", "The job would make %d updates; %d is the most.", updates, maxJobUpdates)
 	}
 	return &tuning{len(training), func(ctx context.Context) (tuned, error) { return j.reinforce(ctx, job, c, updates) }}, nil
+}
+
+// setLoRA takes the rank of LoRA from a job's metadata, as in {"lora_rank": "8"}; "0" is full training, and without it the server decides.
+func setLoRA(l *trainer.LoRA, job *openai.FineTuneJob) error {
+	text, ok := job.Metadata["lora_rank"]
+	if !ok {
+		return nil
+	}
+	rank, err := strconv.Atoi(text)
+	if err != nil || rank < 0 {
+		return openai.Invalid("metadata", "invalid_value", "lora_rank is %q; want a whole number, 0 for full training.", text)
+	}
+	if *l = (trainer.LoRA{}); rank > 0 {
+		*l = trainer.LoRA{Rank: rank, Seed: uint64(job.Seed)}
+	}
+	return nil
 }
 
 // problems are examples as the Learner takes them.
@@ -181,6 +202,9 @@ func (j *Jobs) reinforce(ctx context.Context, job *openai.FineTuneJob, c LoopCon
 // supervised is a job that imitates answers.
 func (j *Jobs) supervised(job *openai.FineTuneJob, training []openai.TuneExample) (*tuning, error) {
 	c, h := j.config.Imitate, job.Method.Supervised.Hyperparameters
+	if err := setLoRA(&c.Optimizer.LoRA, job); err != nil {
+		return nil, err
+	}
 	c.Seed = uint64(job.Seed)
 	c.Epochs = int(h.NEpochs.Or(float64(c.Epochs)))
 	c.Optimizer.PeakLR *= h.LearningRateMultiplier.Or(1)
@@ -228,6 +252,9 @@ func (j *Jobs) imitate(ctx context.Context, job *openai.FineTuneJob, c sft.Confi
 		return tuned{}, err
 	}
 	defer done()
+	if before, err := j.published(ctx, job.ID); err != nil || before.version != 0 {
+		return before, err
+	}
 	known, err := j.config.Policies.find(ctx, j.config.Policies.Serving())
 	if err != nil {
 		return tuned{}, err
@@ -255,6 +282,28 @@ func (j *Jobs) imitate(ctx context.Context, job *openai.FineTuneJob, c sft.Confi
 	version, err := j.publish(ctx, job, work.Dir, last)
 	return tuned{version, int64(last.Tokens)}, err
 }
+
+// published is what a supervised job has published; version 0 = nothing. A process that died before it could say so does not publish twice.
+func (j *Jobs) published(ctx context.Context, job string) (tuned, error) {
+	n, err := j.store.CountUpdates(ctx, job)
+	for after := int64(0); err == nil && n > 0; {
+		var page []feedback.Update
+		if page, err = j.store.Updates(ctx, after, updatesPage); len(page) == 0 {
+			break
+		}
+		for i := range page {
+			if after = page[i].ID; page[i].Job == job && page[i].Policy != nil {
+				var n Numbers
+				err := json.Unmarshal(page[i].Report, &n)
+				return tuned{page[i].Policy.Version, int64(n.Learned)}, err
+			}
+		}
+	}
+	return tuned{}, err
+}
+
+// updatesPage is how many updates are read at one time.
+const updatesPage = 500
 
 // publish makes the newest checkpoint of a supervised job the served policy.
 func (j *Jobs) publish(ctx context.Context, job *openai.FineTuneJob, dir string, last sft.Progress) (int64, error) {

@@ -133,7 +133,12 @@ func serve(ctx context.Context, o serveOptions, out, diagnostics io.Writer) erro
 	if err != nil {
 		return err
 	}
-	defer b.close()
+	idle := true // nothing works on the device
+	defer func() {
+		if idle {
+			b.close()
+		}
+	}()
 	tracer, err := telemetry.NewTracer(ctx, telemetry.TraceConfigFromEnv(o.traces, version()))
 	if err != nil {
 		return err
@@ -142,7 +147,8 @@ func serve(ctx context.Context, o serveOptions, out, diagnostics io.Writer) erro
 	if err := l.begin(ctx, b, o, tracer); err != nil {
 		return err
 	}
-	defer l.end()
+	var deadline time.Time // of the end
+	defer func() { idle = l.end(deadline) }()
 	s, err := b.newServer(o, l, access, certificate, tracer, log)
 	if err != nil {
 		return err
@@ -156,6 +162,8 @@ func serve(ctx context.Context, o serveOptions, out, diagnostics io.Writer) erro
 	case err := <-served:
 		return err
 	case <-ctx.Done():
+		deadline = time.Now().Add(o.drainTimeout)
+		l.halt()
 		return drain(s, o.drainTimeout, log)
 	}
 }
@@ -358,6 +366,9 @@ func (b *backend) newServer(o serveOptions, l *learning, access server.Access, c
 		return nil, err
 	}
 	c.Graders = graders
+	if len(graders) > 0 {
+		c.Limits.GraderTimeout = max(o.graderTimeout+graderGrace, minGraderTimeout)
+	}
 	l.wire(&c)
 	s, err := server.New(c)
 	if err == nil {

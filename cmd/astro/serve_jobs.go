@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"astro/feedback"
 	"astro/openai"
@@ -54,8 +55,17 @@ func (l *learning) serve(s *server.Server) {
 // serverOf is the server, once it is there.
 type serverOf = atomic.Pointer[server.Server]
 
+// What a verdict may take: at least minGraderTimeout, and graderGrace more than its service, which is given up first, since that says more.
+const (
+	minGraderTimeout = 10 * time.Second
+	graderGrace      = time.Second
+)
+
 // graders are the services that the operator named, as NAME=URL.
 func (l *learnFlags) graders() (map[string]reward.Grader, error) {
+	if l.graderTimeout < time.Millisecond || l.graderTimeout > reward.MaxRemoteDeadlineMillis*time.Millisecond {
+		return nil, fmt.Errorf("--grader-timeout %v: want 1ms to %v", l.graderTimeout, reward.MaxRemoteDeadlineMillis*time.Millisecond)
+	}
 	all := map[string]reward.Grader{}
 	for _, one := range l.graderURLs {
 		name, url, found := strings.Cut(one, "=")

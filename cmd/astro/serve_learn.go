@@ -213,15 +213,37 @@ func (l *learning) prune(ctx context.Context) {
 	}
 }
 
-// end stops learning after the engine calls under way, before the engine is closed.
-func (l *learning) end() {
-	if l == nil {
-		return
-	}
-	if l.stop != nil {
+// halt tells all that works in the background to stop.
+func (l *learning) halt() {
+	if l != nil && l.stop != nil {
 		l.stop()
 	}
-	l.work.Wait()
+}
+
+// minStopTime is what an update gets to stop where requests took all of the drain's time.
+const minStopTime = 2 * time.Second
+
+// end waits until nothing works in the background, before the engine is closed. A program of the device cannot be stopped: false says
+// that one outlasted the deadline. What it was to learn is not lost, since nothing of it is stored; but the device is in use.
+func (l *learning) end(deadline time.Time) bool {
+	if l == nil {
+		return true
+	}
+	l.halt()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.work.Wait()
+	}()
+	timer := time.NewTimer(max(minStopTime, time.Until(deadline)))
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		l.log.Warn("an update outlasted the drain timeout and is given up: what it was to learn waits for the next one")
+		return false
+	}
 }
 
 // close closes the store; nothing may use it any more.

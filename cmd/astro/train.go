@@ -15,6 +15,7 @@ import (
 	"astro/training/checkpoint"
 	"astro/training/recipe"
 	"astro/training/sft"
+	"astro/training/trainer"
 )
 
 func newTrainCommand() *cobra.Command {
@@ -38,6 +39,25 @@ func (t *trainFlags) add(c *cobra.Command, every int) {
 	f.StringVar(&t.work, "work", "", "folder of checkpoints; the same command goes on from the newest (default: none are kept)")
 	f.StringVar(&t.backend, "backend", device.Auto, "auto, go, xla:cpu or xla:cuda")
 	f.IntVar(&t.every, "every", every, "steps between two checkpoints")
+}
+
+// addLoRA adds the flags of training few parameters.
+func addLoRA(c *cobra.Command, l *trainer.LoRA) {
+	f := c.Flags()
+	f.IntVar(&l.Rank, "lora-rank", 0, "train a change of this rank in each matrix, in place of the weights (LoRA), which takes less memory and wants about ten times the learning rate; 0 = train all weights")
+	f.Float64Var(&l.Alpha, "lora-alpha", 0, "LoRA: the change counts this much over the rank; 0 = as the rank")
+	f.StringVar(&l.Matrices, "lora-matrices", "", "LoRA: some of qkv, o, gate_up and down, joined by a comma (default: all)")
+}
+
+// begin gives a LoRA its seed and counts the parameters that are trained. If the model cannot be trained so, it frees the weights.
+func begin(l *trainer.LoRA, seed uint64, w *model.Weights) (params int64, err error) {
+	if l.Rank > 0 {
+		l.Seed = seed
+	}
+	if params, err = l.Params(w.Config); err != nil {
+		w.Free()
+	}
+	return params, err
 }
 
 // open loads the model, and makes --model its folder.
@@ -128,6 +148,7 @@ func newTrainSFTCommand() *cobra.Command {
 	f.IntVar(&s.config.RowTokens, "row-tokens", 0, "tokens of a row; 0 = as the longest example needs, and at least 256")
 	f.IntVar(&s.config.Batches, "batches", s.config.Batches, "micro-batches of one update")
 	f.Uint64Var(&s.config.Seed, "seed", s.config.Seed, "of the order of examples")
+	addLoRA(c, &o.LoRA)
 	return c
 }
 
@@ -149,7 +170,11 @@ func (s *sftFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 		return err
 	}
 	s.fitRows(examples)
-	fmt.Fprintf(out, "training %d parameters on %d examples with %s, loss on %s\n", w.Config.Params(), len(examples), d.Kind(), mode)
+	params, err := begin(&s.config.Optimizer.LoRA, s.config.Seed, w)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "training %d parameters on %d examples with %s, loss on %s\n", params, len(examples), d.Kind(), mode)
 	bar := stepBar(diagnostics, 0)
 	trained, err := sft.Train(ctx, d, w, examples, s.config, sft.Work{Dir: s.work, EverySteps: s.every, Extra: s.copyTexts}, func(p sft.Progress) {
 		bar.ChangeMax(p.Steps)

@@ -48,6 +48,7 @@ func newTrainGRPOCommand() *cobra.Command {
 	g.add(command, 10)
 	g.addFlags(command)
 	g.addLossFlags(command)
+	addLoRA(command, &g.config.Optimizer.LoRA)
 	return command
 }
 
@@ -112,7 +113,11 @@ func (g *grpoFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 		return err
 	}
 	g.fitRows(problems.Problems)
-	fmt.Fprintf(out, "training %d parameters on %d problems (%d skipped) with %s\n", w.Config.Params(), len(problems.Problems), len(problems.Skipped), d.Kind())
+	params, err := begin(&g.config.Optimizer.LoRA, g.config.Seed, w)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "training %d parameters on %d problems (%d skipped) with %s\n", params, len(problems.Problems), len(problems.Skipped), d.Kind())
 	if len(problems.Skipped) > 0 {
 		fmt.Fprintln(out, "the first that was skipped:", problems.Skipped[0])
 	}

@@ -96,6 +96,28 @@ func TestTrainSFT(t *testing.T) {
 	}
 }
 
+// LoRA trains few parameters and leaves a model as any other, whose embedding is the old one.
+func TestTrainLoRA(t *testing.T) {
+	p := countdown.CD4.Sample(countdown.CD4.Split().Train, 1, random.New(1, 0))[0]
+	data := writeLines(t, "data.jsonl", map[string]any{"tokens": append(countdown.Prompt(p), countdown.ButWait, countdown.EOS)})
+	out, work := filepath.Join(t.TempDir(), "trained"), t.TempDir()
+	text, err := train(t, "sft", "--model", demo, "--data", data, "--out", out, "--work", work, "--epochs", "2", "--rows", "1", "--lora-rank", "2", "--lora-alpha", "4", "--lora-matrices", "qkv,o")
+	if err != nil || !strings.Contains(text, "trained 2 steps") {
+		t.Fatalf("got %q, %v", text, err)
+	}
+	before, after := weightsIn(t, demo), weightsIn(t, out)
+	if !slices.Equal(before[0], after[0]) || slices.EqualFunc(before, after, slices.Equal[[]float32]) {
+		t.Error("want another model with the same embedding")
+	}
+	manifests, _ := filepath.Glob(filepath.Join(work, "step-*", "manifest.json"))
+	if len(manifests) != 1 {
+		t.Fatalf("got the manifests %v; want one", manifests)
+	}
+	if manifest, err := os.ReadFile(manifests[0]); err != nil || !strings.Contains(string(manifest), `"alpha": 4`) || strings.Contains(string(manifest), "_down") {
+		t.Errorf("the manifest is %s, %v", manifest, err)
+	}
+}
+
 // Three steps in one go, and two with a third after a restart, end with the same model, to the last bit.
 func TestTrainGRPO(t *testing.T) {
 	d := countdown.CD4
@@ -142,6 +164,8 @@ func TestTrainRefuses(t *testing.T) {
 		{[]string{"sft", "--model", demo, "--out", "x"}, "want --data"},
 		{[]string{"sft", "--data", file, "--loss", "some"}, "want all, completion or weights"},
 		{[]string{"grpo", "--model", demo, "--out", "x"}, "want --problems"},
+		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--lora-rank", "9999"}, "1 to its smaller side"},
+		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--lora-alpha", "2"}, "want a rank of at least 1"},
 		{[]string{"grpo", "--problems", file}, "want --model MODEL and --out DIR"},
 		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--domain", "chess"}, "want countdown or text"},
 		{[]string{"grpo", "--model", demo, "--out", "x", "--problems", file, "--max-value", "60"}, "--max-value"},

@@ -31,6 +31,9 @@ const (
 	optimizerName = "optimizer.safetensors"
 )
 
+// HalfPrefix begins the names of folders that are being written, or were when the process died.
+const HalfPrefix = ".tmp-"
+
 // formatVersion is that of the manifest; a reader refuses others.
 const formatVersion = 1
 
@@ -40,17 +43,19 @@ const maxManifestBytes = 1 << 20
 // Content is what a checkpoint holds.
 type Content struct {
 	Weights *model.Weights    // f32
-	M, V    []*tensors.Tensor // AdamW's moments, f32, in the order and shapes of the weights
+	Adapter *Adapter          // that is trained in place of the weights; nil = they are trained themselves
+	M, V    []*tensors.Tensor // AdamW's moments, f32, in the order and shapes of the weights, or of the Adapter's Factors
 	Step    int               // updates made
 	Owner   json.RawMessage   // what the owner needs to go on: its settings and where its data stood
 }
 
 // Manifest is manifest.json.
 type Manifest struct {
-	Format int               `json:"format"`
-	Step   int               `json:"step"`
-	Owner  json.RawMessage   `json:"owner"`
-	Files  map[string]string `json:"files"` // name to SHA-256 in hex, of every other file
+	Format  int               `json:"format"`
+	Step    int               `json:"step"`
+	Owner   json.RawMessage   `json:"owner"`
+	Adapter *Adapter          `json:"adapter,omitempty"`
+	Files   map[string]string `json:"files"` // name to SHA-256 in hex, of every other file
 }
 
 // Name is the folder name of a step's checkpoint; names sort as steps do.
@@ -102,7 +107,7 @@ func Write(path string, fill func(dir string) error) error {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(parent, ".tmp-"+filepath.Base(path)+"-")
+	dir, err := os.MkdirTemp(parent, HalfPrefix+filepath.Base(path)+"-")
 	if err != nil {
 		return err
 	}
@@ -148,14 +153,21 @@ func syncFiles(dir string) error {
 	return safetensors.SyncDir(dir)
 }
 
-// fill writes the model and the moments.
+// fill writes the model, the adapter if there is one, and the moments.
 func fill(dir string, c Content) error {
 	if err := model.SaveFiles(dir, c.Weights, dtypes.Float32); err != nil {
 		return err
 	}
 	fault.Point(fault.CheckpointPartial)
+	specs, err := trained(c.Weights.Config, c.Adapter)
+	if err == nil && c.Adapter != nil {
+		err = c.Adapter.write(dir, c.Weights.Config)
+	}
+	if err != nil {
+		return err
+	}
 	var entries []safetensors.Entry
-	for i, s := range model.Layout(c.Weights.Config) {
+	for i, s := range specs {
 		entries = append(entries, entry("m."+s.Name, s.Dims, c.M[i]), entry("v."+s.Name, s.Dims, c.V[i]))
 	}
 	return safetensors.WriteFile(filepath.Join(dir, optimizerName), entries, nil)
@@ -167,7 +179,7 @@ func seal(dir string, c Content) error {
 	if err != nil {
 		return err
 	}
-	m := Manifest{Format: formatVersion, Step: c.Step, Owner: c.Owner, Files: map[string]string{}}
+	m := Manifest{Format: formatVersion, Step: c.Step, Owner: c.Owner, Adapter: c.Adapter, Files: map[string]string{}}
 	for _, f := range files {
 		if m.Files[f.Name()], err = sum(filepath.Join(dir, f.Name())); err != nil {
 			return err
@@ -186,11 +198,17 @@ func Load(dir string, backend compute.Backend) (Content, error) {
 	if err != nil {
 		return Content{}, fmt.Errorf("cannot load the checkpoint %s: %w", dir, err)
 	}
-	c := Content{Step: m.Step, Owner: m.Owner}
+	c := Content{Step: m.Step, Owner: m.Owner, Adapter: m.Adapter}
 	if c.Weights, err = model.Load(dir, backend, dtypes.Float32, nil); err != nil {
 		return Content{}, err
 	}
-	if c.M, c.V, err = readMoments(dir, c.Weights.Config); err != nil {
+	if c.Adapter != nil {
+		err = c.Adapter.read(dir, c.Weights.Config)
+	}
+	if err == nil {
+		c.M, c.V, err = readMoments(dir, c.Weights.Config, c.Adapter)
+	}
+	if err != nil {
 		c.Weights.Free()
 		return Content{}, fmt.Errorf("cannot load the checkpoint %s: %w", dir, err)
 	}

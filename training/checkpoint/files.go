@@ -69,29 +69,39 @@ func entry(name string, dims []int, t *tensors.Tensor) safetensors.Entry {
 	}}
 }
 
-// readMoments reads both moments of every tensor of the layout.
-func readMoments(dir string, c model.Config) (m, v []*tensors.Tensor, err error) {
-	f, err := safetensors.OpenFile(filepath.Join(dir, optimizerName))
+// readMoments reads both moments of everything that is trained.
+func readMoments(dir string, c model.Config, a *Adapter) (m, v []*tensors.Tensor, err error) {
+	specs, err := trained(c, a)
 	if err != nil {
 		return nil, nil, err
+	}
+	all, err := readTensors(dir, optimizerName, slices.Concat(named("m.", specs), named("v.", specs)))
+	if err != nil {
+		return nil, nil, err
+	}
+	return all[:len(specs):len(specs)], all[len(specs):], nil
+}
+
+// readTensors reads f32 tensors of a file.
+func readTensors(dir, name string, want []model.TensorSpec) ([]*tensors.Tensor, error) {
+	f, err := safetensors.OpenFile(filepath.Join(dir, name))
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
 	byName := map[string]safetensors.Tensor{}
 	for _, t := range f.Tensors {
 		byName[t.Name] = t
 	}
-	read := func(name string, dims []int) *tensors.Tensor {
-		t, ok := byName[name]
-		if !ok || t.DType != safetensors.F32 || !slices.Equal(t.Dims, dims) {
-			err = fmt.Errorf("%s has no tensor %s %v of type F32", optimizerName, name, dims)
-			return nil
+	var all []*tensors.Tensor
+	for _, s := range want {
+		t, ok := byName[s.Name]
+		if !ok || t.DType != safetensors.F32 || !slices.Equal(t.Dims, s.Dims) {
+			return nil, fmt.Errorf("%s has no tensor %s %v of type F32", name, s.Name, s.Dims)
 		}
 		values := make([]float32, t.Len())
 		t.Floats(values, 0)
-		return tensors.FromFlatDataAndDimensions(values, dims...)
+		all = append(all, tensors.FromFlatDataAndDimensions(values, s.Dims...))
 	}
-	for _, s := range model.Layout(c) {
-		m, v = append(m, read("m."+s.Name, s.Dims)), append(v, read("v."+s.Name, s.Dims))
-	}
-	return m, v, err
+	return all, nil
 }

@@ -13,6 +13,7 @@ import (
 	"astro/internal/device"
 	"astro/model"
 	"astro/sampler"
+	"astro/training/trainer"
 
 	"github.com/gomlx/compute/dtypes"
 )
@@ -136,9 +137,14 @@ func checkSwap(t *testing.T, d *device.Device, requests []engine.Request, list .
 // What the engine says of a token as it draws it, with pages and one token at a time, and what the trainer says, with packed rows, are
 // the same but for rounding: on both backends, and on Go through a live Engine, before and after an update.
 func TestEngineAndTrainerAgree(t *testing.T) {
+	t.Run("full", func(t *testing.T) { agree(t, trainer.LoRA{}) })
+	t.Run("lora", func(t *testing.T) { agree(t, trainer.LoRA{Rank: 2, Alpha: 64}) })
+}
+
+func agree(t *testing.T, lora trainer.LoRA) {
 	onEach(t, func(t *testing.T, d *device.Device) {
 		c := banditConfig()
-		c.Prompts, c.MaxRounds = 3, 2
+		c.Prompts, c.MaxRounds, c.Optimizer.LoRA = 3, 2, lora
 		l := learnerOf(t, d, c, bandit)
 		if d.Kind() == device.Go {
 			w, err := l.trainer.Snapshot()
@@ -151,7 +157,7 @@ func TestEngineAndTrainerAgree(t *testing.T) {
 		}
 		l.sampler = neverStops{l.sampler} // the longer the rollouts, the more there is to differ
 		versions := int64(2)
-		if d.Kind() != device.Go {
+		if d.Kind() != device.Go && lora.Rank == 0 {
 			versions = 1 // an update would have to be compiled
 		}
 		for version := int64(1); version <= versions; version++ {

@@ -12,13 +12,19 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/training/trainer"
 )
 
 // A run that is stopped while it gathers, and one that is killed without a word after a checkpoint, end with the very weights of one that
 // was left alone.
 func TestRunResumes(t *testing.T) {
+	t.Run("full", func(t *testing.T) { resumes(t, trainer.LoRA{}) })
+	t.Run("lora", func(t *testing.T) { resumes(t, trainer.LoRA{Rank: 3}) })
+}
+
+func resumes(t *testing.T, l trainer.LoRA) {
 	d, c := open(t, device.Go), banditConfig()
-	c.Steps, c.Mini, c.Objective.KL, c.Band = 7, 2, .01, Band{.05, .95}
+	c.Steps, c.Mini, c.Objective.KL, c.Band, c.Optimizer.LoRA = 7, 2, .01, Band{.05, .95}, l
 	ctx := context.Background()
 	whole, err := Run(ctx, d, tiny(t, d), questions(), bandit, c, Work{}, nil)
 	if err != nil {
@@ -41,7 +47,7 @@ func TestRunResumes(t *testing.T) {
 			t.Errorf("%s: the resumed run ends with other weights, version %d; want %d", name, resumed.Version, whole.Version)
 		}
 		other := c
-		other.Group++
+		other.Optimizer.LoRA.Rank++
 		if _, err := Run(ctx, d, tiny(t, d), questions(), bandit, other, work, nil); err == nil || !strings.Contains(err.Error(), "another run") {
 			t.Errorf("a checkpoint of another run: got %v", err)
 		}
@@ -119,7 +125,7 @@ func TestConfigValidate(t *testing.T) {
 		func(c *Config) { c.Mini = c.Prompts + 1 }, func(c *Config) { c.GradeTimeout = 0 }, func(c *Config) { c.Overlong = "keep" },
 		func(c *Config) { c.Band = Band{.5, .5} }, func(c *Config) { c.Limits.Ratio = 1 }, func(c *Config) { c.Objective.ClipLow = 0 },
 		func(c *Config) { c.Objective.DualClip = 1 }, func(c *Config) { c.Objective.KL = -1 }, func(c *Config) { c.Advantages.Scale = "" },
-		func(c *Config) { c.Norm = "" }, func(c *Config) { c.Optimizer.PeakLR = 0 },
+		func(c *Config) { c.Norm = "" }, func(c *Config) { c.Optimizer.PeakLR = 0 }, func(c *Config) { c.Optimizer.LoRA.Rank = -1 },
 		func(c *Config) { c.Objective.Kind = "ppo" }, func(c *Config) { c.Objective.Kind, c.Objective.DualClip = KindGSPO, 3 },
 		func(c *Config) { c.Objective.Staleness.TIS = .5 }, func(c *Config) { c.Objective.Staleness.TIS = math.NaN() },
 		func(c *Config) { c.Overlong = OverlongShape }, func(c *Config) { c.OverlongBufferTokens = 1 },
@@ -155,7 +161,7 @@ func TestOldRunsAreKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"Kind", "Staleness", "OverlongBufferTokens"} {
+	for _, name := range []string{"Kind", "Staleness", "OverlongBufferTokens", "LoRA"} {
 		if strings.Contains(string(text), name) {
 			t.Errorf("the default Config says %s: %s", name, text)
 		}

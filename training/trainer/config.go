@@ -19,6 +19,7 @@ type Config struct {
 	Eps         float64 // added to the root of the second moment
 	WeightDecay float64 // decoupled (Loshchilov & Hutter, arXiv 1711.05101); not on norms
 	ClipNorm    float64 // largest global norm of a gradient; 0 = it is not clipped
+	LoRA        LoRA    `json:",omitzero"` // zero = the weights themselves are trained
 }
 
 // Default is AdamW as the recipes use it, for a schedule of n steps.
@@ -39,7 +40,7 @@ func (c Config) Validate() error {
 	case !(c.WeightDecay >= 0) || !(c.ClipNorm >= 0):
 		return fmt.Errorf("weight decay %g and clip norm %g must not be negative", c.WeightDecay, c.ClipNorm)
 	}
-	return nil
+	return c.LoRA.Validate()
 }
 
 // LR is the learning rate of a step, the first of which is 0: a linear warm-up, then half a cosine down to FinalLR.

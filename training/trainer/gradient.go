@@ -50,7 +50,7 @@ func (t *Trainer) gradient(norm float64, batches []*Batch) (*Pending, error) {
 func (t *Trainer) accumulate(g *Pending, norm float64, batches []*Batch) error {
 	hyper := tensorOf(t.hyper(norm))
 	defer free([]*tensors.Tensor{hyper})
-	n := len(t.layout)
+	n := len(t.trained)
 	var told []float64
 	for i, b := range batches {
 		p, err := t.program(t.gradSpec(b.Rows, b.Tokens, i == 0))
@@ -58,7 +58,7 @@ func (t *Trainer) accumulate(g *Pending, norm float64, batches []*Batch) error {
 			return err
 		}
 		args := t.batchArgs(b)
-		out, err := p.Run(concat(t.weights, args, []*tensors.Tensor{hyper}, g.sum)...)
+		out, err := p.Run(concat(*t.params(), t.frozen(), args, []*tensors.Tensor{hyper}, g.sum)...)
 		free(t.ownBatch(args))
 		if err != nil {
 			g.sum = nil // its tensors may be donated already
@@ -96,7 +96,7 @@ func (t *Trainer) Apply(g *Pending) error {
 	return nil
 }
 
-// Values copies the gradient to the host, in the order of the model's Layout.
+// Values copies the gradient to the host, in the order of the model's Layout, or of LoRA's factors: A and B of each matrix in turn.
 func (g *Pending) Values() ([][]float32, error) {
 	if g.sum == nil {
 		return nil, errors.New("the gradient is freed")

@@ -4,19 +4,45 @@ import (
 	"fmt"
 
 	"astro/internal/device"
+	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// Parameters come in groups of n tensors each, n being the length of the model's Layout: weights, first moments, second
-// moments, accumulated gradients. Updated groups are outputs in the same order, so that each is updated in place.
+// Parameters come in groups of n tensors each, n being the number of those that are trained: weights or factors, first moments, second
+// moments, accumulated gradients. Updated groups are outputs in the same order, so that each is updated in place. Where factors are
+// trained, the weights are a group of their own.
+
+// trainParams lists what is trained; the first is updated by output from, or none if from is negative.
+func (t *Trainer) trainParams(from int) []device.Param {
+	if t.adapter != nil {
+		return params("f", t.trained, from)
+	}
+	return params("w", t.trained, from)
+}
+
+// frozenParams are for the weights beside factors.
+func (t *Trainer) frozenParams() []device.Param {
+	if t.adapter == nil {
+		return nil
+	}
+	return params("w", t.layout, -1)
+}
+
+// withFrozen takes the weights off the front of in, unless they are what is trained.
+func (t *Trainer) withFrozen(trained, in []*Node) (weights, rest []*Node) {
+	if t.adapter == nil {
+		return trained, in
+	}
+	return in[:len(t.layout)], in[len(t.layout):]
+}
 
 // params lists a group's parameters; the first is updated by output from, or none if from is negative.
-func (t *Trainer) params(group string, from int) []device.Param {
+func params(group string, specs []model.TensorSpec, from int) []device.Param {
 	var list []device.Param
-	for i, s := range t.layout {
+	for i, s := range specs {
 		p := device.Param{Name: group + "_" + s.Name, Shape: s.Shape(dtypes.Float32), Alias: -1}
 		if from >= 0 {
 			p.Alias = from + i
@@ -44,36 +70,37 @@ func hyperParam() device.Param {
 	return device.Param{Name: "hyper", Shape: shapes.Make(dtypes.Float32, numHyper), Alias: -1}
 }
 
-// stepSpec is a whole step in one program: forward, backward, AdamW. Outputs: weights, m, v, what the Loss told, gradient norm.
+// stepSpec is a whole step in one program: forward, backward, AdamW. Outputs: what is trained, m, v, what the Loss told, gradient norm.
 func (t *Trainer) stepSpec(rows, tokens int) device.Spec {
-	n := len(t.layout)
-	params := join(t.params("w", 0), t.params("m", n), t.params("v", 2*n), t.batchParams(rows, tokens), []device.Param{hyperParam()})
-	return device.Spec{Name: t.programName("train_step", rows, tokens), Params: params, Build: func(in []*Node) []*Node {
-		weights, m, v := in[:n], in[n:2*n], in[2*n:3*n]
-		batch, rest := batchOf(in[3*n:], len(t.loss.Columns))
+	n := len(t.trained)
+	all := join(t.trainParams(0), params("m", t.trained, n), params("v", t.trained, 2*n), t.frozenParams(), t.batchParams(rows, tokens), []device.Param{hyperParam()})
+	return device.Spec{Name: t.programName("train_step", rows, tokens), Params: all, Build: func(in []*Node) []*Node {
+		trained, m, v := in[:n], in[n:2*n], in[2*n:3*n]
+		weights, rest := t.withFrozen(trained, in[3*n:])
+		batch, rest := batchOf(rest, len(t.loss.Columns))
 		hyper := rest[0]
 		loss, told := t.loss.told(t.model, weights, batch, hyperAt(hyper, 0))
-		grads := Gradient(loss, weights...)
+		grads := t.gradients(loss, weights, trained)
 		norm := globalNorm(grads)
-		return append(t.update(weights, m, v, grads, norm, hyper), told, norm)
+		return append(t.update(trained, m, v, grads, norm, hyper), told, norm)
 	}}
 }
 
 // gradSpec is the gradient of one micro-batch, added to what was accumulated before. Outputs: gradients, what the Loss told, norm of
 // the gradients so far.
 func (t *Trainer) gradSpec(rows, tokens int, first bool) device.Spec {
-	n := len(t.layout)
-	params := join(t.params("w", -1), t.batchParams(rows, tokens), []device.Param{hyperParam()})
+	n := len(t.trained)
+	all := join(t.trainParams(-1), t.frozenParams(), t.batchParams(rows, tokens), []device.Param{hyperParam()})
 	name := "train_grad_first"
 	if !first {
-		params, name = join(params, t.params("acc", 0)), "train_grad"
+		all, name = join(all, params("acc", t.trained, 0)), "train_grad"
 	}
-	return device.Spec{Name: t.programName(name, rows, tokens), Params: params, Build: func(in []*Node) []*Node {
-		weights := in[:n]
-		batch, rest := batchOf(in[n:], len(t.loss.Columns))
+	return device.Spec{Name: t.programName(name, rows, tokens), Params: all, Build: func(in []*Node) []*Node {
+		weights, rest := t.withFrozen(in[:n], in[n:])
+		batch, rest := batchOf(rest, len(t.loss.Columns))
 		hyper, acc := rest[0], rest[1:]
 		loss, told := t.loss.told(t.model, weights, batch, hyperAt(hyper, 0))
-		grads := Gradient(loss, weights...)
+		grads := t.gradients(loss, weights, in[:n])
 		for i := range acc {
 			grads[i] = Add(grads[i], acc[i]) // in the memory of acc: see adamW
 		}
@@ -81,27 +108,35 @@ func (t *Trainer) gradSpec(rows, tokens int, first bool) device.Spec {
 	}}
 }
 
+// gradients are those of what is trained.
+func (t *Trainer) gradients(loss *Node, weights, trained []*Node) []*Node {
+	if t.adapter == nil {
+		return Gradient(loss, weights...)
+	}
+	return t.factorGradients(loss, weights, trained)
+}
+
 func (t *Trainer) programName(what string, rows, tokens int) string {
 	return fmt.Sprintf("%s_%s_%dx%d", what, t.loss.Name, rows, tokens)
 }
 
-// applySpec is AdamW on accumulated gradients. Outputs: weights, m, v.
+// applySpec is AdamW on accumulated gradients. Outputs: what is trained, m, v.
 func (t *Trainer) applySpec() device.Spec {
-	n := len(t.layout)
-	params := join(t.params("w", 0), t.params("m", n), t.params("v", 2*n), t.params("acc", -1), []device.Param{hyperParam()})
-	return device.Spec{Name: "train_apply", Params: params, Build: func(in []*Node) []*Node {
+	n := len(t.trained)
+	all := join(t.trainParams(0), params("m", t.trained, n), params("v", t.trained, 2*n), params("acc", t.trained, -1), []device.Param{hyperParam()})
+	return device.Spec{Name: "train_apply", Params: all, Build: func(in []*Node) []*Node {
 		grads := in[3*n : 4*n]
 		return t.update(in[:n], in[n:2*n], in[2*n:3*n], grads, globalNorm(grads), in[4*n])
 	}}
 }
 
-// update clips and applies gradients. Outputs: weights, m, v.
-func (t *Trainer) update(weights, m, v, grads []*Node, norm, hyper *Node) []*Node {
-	n := len(weights)
+// update clips and applies gradients. Outputs: what is trained, m, v.
+func (t *Trainer) update(trained, m, v, grads []*Node, norm, hyper *Node) []*Node {
+	n := len(trained)
 	grads = clip(grads, norm, t.config.ClipNorm)
 	out := make([]*Node, 3*n, 3*n+2)
-	for i, s := range t.layout {
-		out[i], out[n+i], out[2*n+i] = t.config.adamW(weights[i], m[i], v[i], grads[i], hyper, !s.Norm())
+	for i, s := range t.trained {
+		out[i], out[n+i], out[2*n+i] = t.config.adamW(trained[i], m[i], v[i], grads[i], hyper, !s.Norm())
 	}
 	return out
 }
@@ -109,8 +144,8 @@ func (t *Trainer) update(weights, m, v, grads []*Node, norm, hyper *Node) []*Nod
 // scoreSpec gives the log-probabilities [rows*tokens] f32 of a batch's targets.
 func (t *Trainer) scoreSpec(rows, tokens int) device.Spec {
 	n := len(t.layout)
-	params := join(t.params("w", -1), t.batchParams(rows, tokens))
-	return device.Spec{Name: t.programName("train_score", rows, tokens), Params: params, Build: func(in []*Node) []*Node {
+	all := join(params("w", t.layout, -1), t.batchParams(rows, tokens))
+	return device.Spec{Name: t.programName("train_score", rows, tokens), Params: all, Build: func(in []*Node) []*Node {
 		batch, _ := batchOf(in[n:], len(t.loss.Columns))
 		return []*Node{logprobs(t.model, in[:n], batch)}
 	}}
@@ -118,7 +153,7 @@ func (t *Trainer) scoreSpec(rows, tokens int) device.Spec {
 
 // copySpec copies the weights on the device.
 func (t *Trainer) copySpec() device.Spec {
-	return device.Spec{Name: "train_snapshot", Params: t.params("w", -1), Build: func(in []*Node) []*Node {
+	return device.Spec{Name: "train_snapshot", Params: params("w", t.layout, -1), Build: func(in []*Node) []*Node {
 		out := make([]*Node, len(in))
 		for i, w := range in {
 			out[i] = Identity(w)

@@ -9,9 +9,15 @@ import (
 	"astro/training/checkpoint"
 )
 
-// Six steps are three steps, a checkpoint, a new trainer and three more: bit for bit on the Go backend, weights and moments.
+// Six steps are three steps, a checkpoint, a new trainer and three more: bit for bit on the Go backend, weights, factors and moments.
 func TestResumeIsExact(t *testing.T) {
+	t.Run("full", func(t *testing.T) { resumes(t, LoRA{}) })
+	t.Run("lora", func(t *testing.T) { resumes(t, LoRA{Rank: 2, Alpha: 8, Seed: 1}) })
+}
+
+func resumes(t *testing.T, l LoRA) {
 	g := readGolden(t)
+	g.Config.LoRA = l
 	onEach(t, func(t *testing.T, d *device.Device) {
 		batches := pack(t, 1, 14, g.examples()) // several: the accumulating programs
 		whole := newTrainer(t, d, load(t, d, "testdata/golden/before"), g.Config)
@@ -52,7 +58,14 @@ func TestResumeIsExact(t *testing.T) {
 }
 
 func same(a, b *Trainer) bool {
-	x, y := copyOf(concat(a.weights, a.m, a.v)), copyOf(concat(b.weights, b.m, b.v))
+	state := func(t *Trainer) [][]float32 {
+		all := concat(t.weights, t.m, t.v)
+		if t.adapter != nil {
+			all = concat(all, t.adapter.Base, t.adapter.Factors)
+		}
+		return copyOf(all)
+	}
+	x, y := state(a), state(b)
 	return slices.EqualFunc(x, y, slices.Equal[[]float32])
 }
 

@@ -9,6 +9,7 @@ import (
 	"astro/internal/invariant"
 	"astro/model"
 	"astro/model/llama"
+	"astro/training/checkpoint"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -16,17 +17,21 @@ import (
 
 // Trainer changes one set of f32 weights step by step. It is not safe for concurrent use.
 //
-// Invariant: weights, m and v each hold one valid tensor per entry of layout, except after an update failed on the device; then the
-// Trainer is broken and every method says so.
+// Invariant: weights hold one valid tensor per entry of layout, m and v one per entry of trained, except after an update failed on the
+// device; then the Trainer is broken and every method says so. With an adapter, the weights that it changes are its Base and the product
+// of its Factors, always.
 type Trainer struct {
 	device   *device.Device
 	config   Config
 	loss     Loss
 	model    model.Config
-	layout   []model.TensorSpec
+	layout   []model.TensorSpec // of the weights
+	trained  []model.TensorSpec // what AdamW changes: the layout, or an adapter's factors
+	changed  []int              // places in the layout that an adapter changes
 	programs map[string]*device.Program
 
 	weights, m, v []*tensors.Tensor
+	adapter       *checkpoint.Adapter // nil = full training
 	cos, sin      *tensors.Tensor
 	step          int
 	broken        error
@@ -40,21 +45,43 @@ func New(d *device.Device, w *model.Weights, c Config) (*Trainer, error) {
 
 // NewTrainer is New for this Loss.
 func (l Loss) NewTrainer(d *device.Device, w *model.Weights, c Config) (*Trainer, error) {
-	if err := c.Validate(); err != nil {
+	t, err := l.empty(d, w.Config, c)
+	if err != nil {
 		return nil, fmt.Errorf("cannot train: %w", err)
 	}
-	t := &Trainer{device: d, config: c, loss: l, model: w.Config, layout: model.Layout(w.Config), programs: map[string]*device.Program{}}
 	for i, s := range t.layout {
 		if got, want := w.Tensors[i].Shape(), s.Shape(dtypes.Float32); !got.Equal(want) {
 			return nil, fmt.Errorf("cannot train: %s is %s; want %s: load the model as f32", s.Name, got, want)
 		}
 	}
 	t.weights = w.Tensors
-	for _, s := range t.layout {
+	if t.adapter != nil {
+		if err := t.adapt(w); err != nil {
+			return nil, fmt.Errorf("cannot train: %w", err)
+		}
+	}
+	for _, s := range t.trained {
 		t.m = append(t.m, tensors.FromShape(s.Shape(dtypes.Float32)))
 		t.v = append(t.v, tensors.FromShape(s.Shape(dtypes.Float32)))
 	}
 	t.cos, t.sin = llama.RopeTables(t.model, t.model.MaxPositions)
+	return t, nil
+}
+
+// empty is a Trainer without tensors.
+func (l Loss) empty(d *device.Device, m model.Config, c Config) (t *Trainer, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	t = &Trainer{device: d, config: c, loss: l, model: m, layout: model.Layout(m), programs: map[string]*device.Program{}}
+	if t.adapter, err = c.LoRA.adapter(m); err != nil {
+		return nil, err
+	}
+	if t.adapter != nil {
+		t.changed, _, t.trained, err = t.adapter.Specs(m)
+		return t, err
+	}
+	t.trained = t.layout
 	return t, nil
 }
 
@@ -115,17 +142,24 @@ func (t *Trainer) Step(batches ...*Batch) (Stats, error) {
 
 // check says which tensor is not what the layout wants.
 func (t *Trainer) check() error {
-	for name, group := range map[string][]*tensors.Tensor{"weights": t.weights, "m": t.m, "v": t.v} {
-		if len(group) != len(t.layout) {
-			return fmt.Errorf("%s are %d tensors; want %d", name, len(group), len(t.layout))
+	err := errors.Join(checkShapes("weights", t.weights, t.layout), checkShapes("m", t.m, t.trained), checkShapes("v", t.v, t.trained))
+	if t.adapter == nil {
+		return err
+	}
+	return errors.Join(err, checkShapes("factors", t.adapter.Factors, t.trained), checkShapes("base", t.adapter.Base, t.base()))
+}
+
+// checkShapes says which tensor is not what its spec wants.
+func checkShapes(what string, list []*tensors.Tensor, want []model.TensorSpec) error {
+	if len(list) != len(want) {
+		return fmt.Errorf("%s are %d tensors; want %d", what, len(list), len(want))
+	}
+	for i, s := range want {
+		if err := list[i].CheckValid(); err != nil {
+			return fmt.Errorf("%s of %s: %w", what, s.Name, err)
 		}
-		for i, s := range t.layout {
-			if err := group[i].CheckValid(); err != nil {
-				return fmt.Errorf("%s of %s: %w", name, s.Name, err)
-			}
-			if got, want := group[i].Shape(), s.Shape(dtypes.Float32); !got.Equal(want) {
-				return fmt.Errorf("%s of %s is %s; want %s", name, s.Name, got, want)
-			}
+		if got, want := list[i].Shape(), s.Shape(dtypes.Float32); !got.Equal(want) {
+			return fmt.Errorf("%s of %s is %s; want %s", what, s.Name, got, want)
 		}
 	}
 	return nil
@@ -150,7 +184,7 @@ func (t *Trainer) fused(b *Batch) (Stats, error) {
 	}
 	args := append(t.batchArgs(b), tensorOf(t.hyper(1/stats.Weight)))
 	defer free(t.ownBatch(args))
-	rest, err := t.replace(p, args)
+	rest, err := t.replace(p, concat(t.frozen(), args))
 	if err != nil {
 		return stats, fmt.Errorf("training step %d: %w", t.step, err)
 	}
@@ -170,17 +204,37 @@ func (t *Trainer) read(s *Stats, told []float64, norm *tensors.Tensor) {
 	s.Loss, s.Values, s.GradNorm = told[0], t.loss.values(told, s.Counted), scalars(norm)[0]
 }
 
-// replace runs a program that takes weights, m, v and args, keeps what it makes of the first three and returns the rest.
+// replace runs a program that takes what is trained, m, v and args, keeps what it makes of the first three and returns the rest.
 func (t *Trainer) replace(p *device.Program, args []*tensors.Tensor) (rest []*tensors.Tensor, err error) {
-	n := len(t.layout)
-	out, err := p.Run(concat(t.weights, t.m, t.v, args)...)
+	n := len(t.trained)
+	out, err := p.Run(concat(*t.params(), t.m, t.v, args)...)
 	if err != nil {
-		t.weights, t.m, t.v = nil, nil, nil // they may be donated already
+		*t.params(), t.m, t.v = nil, nil, nil // they may be donated already
 		t.lose(err)
 		return nil, t.broken
 	}
-	t.weights, t.m, t.v = out[:n:n], out[n:2*n:2*n], out[2*n:3*n:3*n]
+	*t.params(), t.m, t.v = out[:n:n], out[n:2*n:2*n], out[2*n:3*n:3*n]
+	if err := t.merge(); err != nil {
+		free(out[3*n:])
+		return nil, err
+	}
 	return out[3*n:], nil
+}
+
+// params are the tensors that are trained.
+func (t *Trainer) params() *[]*tensors.Tensor {
+	if t.adapter != nil {
+		return &t.adapter.Factors
+	}
+	return &t.weights
+}
+
+// frozen are the weights where a program takes them beside what is trained.
+func (t *Trainer) frozen() []*tensors.Tensor {
+	if t.adapter == nil {
+		return nil
+	}
+	return t.weights
 }
 
 // lose makes the Trainer one that only says what happened to it.
@@ -241,7 +295,10 @@ func (t *Trainer) Close() {
 		p.Close()
 	}
 	free(concat([]*tensors.Tensor{t.cos, t.sin}, t.weights, t.m, t.v))
-	t.weights, t.m, t.v = nil, nil, nil
+	if t.adapter != nil {
+		free(concat(t.adapter.Base, t.adapter.Factors))
+	}
+	t.weights, t.m, t.v, t.adapter = nil, nil, nil, nil
 	t.broken = errors.New("the trainer is closed")
 }
 
