@@ -270,20 +270,21 @@ func (l *learning) wire(c *server.Config) {
 		c.Tuner = l.jobs
 	}
 	if l.loop != nil {
-		c.Learner = servedLoop{l.loop, l.store}
+		c.Learner = servedLoop{l.loop, l.store, l.policies}
 	}
 }
 
 // servedLoop is the loop as the server sees it.
 type servedLoop struct {
-	loop  *training.Loop
-	store *feedback.Store
+	loop     *training.Loop
+	store    *feedback.Store
+	policies *training.Policies
 }
 
 // Status implements server.Learner.
 func (s servedLoop) Status(ctx context.Context) server.LearningStatus {
 	now := s.loop.Status()
-	out := server.LearningStatus{State: now.State, Source: now.Source, Step: int64(now.Step), Phase: now.Phase, PhaseSeconds: now.PhaseSeconds, Serving: now.Version, Reason: now.Reason}
+	out := server.LearningStatus{State: now.State, Source: now.Source, Step: int64(now.Step), Phase: now.Phase, PhaseSeconds: now.PhaseSeconds, Serving: s.policies.Serving(), Reason: now.Reason}
 	if n, err := s.store.Counts(ctx); err == nil {
 		out.Feedback = server.FeedbackCount{Stored: n.Feedback, Used: n.Used, Waiting: n.Waiting}
 	}
