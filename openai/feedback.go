@@ -11,6 +11,7 @@ const (
 	MinSessionKeyBytes   = 16       // a key that a client brings for a session
 	MaxSessionKeyBytes   = 256
 	MaxGraphTextBytes    = 256 << 10
+	MaxGraphProblemBytes = 16 << 10
 )
 
 // FeedbackRequest is a decoded and validated body of POST /v1/feedback.
@@ -162,15 +163,17 @@ func DecodeCanaryRequest(body []byte) (percent int, err *Error) {
 
 // GraphRequest is a decoded body of POST /reasoning/graph.
 type GraphRequest struct {
-	Text string
-	DOT  bool
+	Text    string
+	Problem string // that it answers; "" = not given
+	DOT     bool
 }
 
-// DecodeGraphRequest reads {"text": "...", "format": "json" | "dot"}.
+// DecodeGraphRequest reads {"text": "...", "problem": "...", "format": "json" | "dot"}.
 func DecodeGraphRequest(body []byte) (q GraphRequest, err *Error) {
 	err = readStrict(body, anyOf(map[string]func(r *reader){
-		"text":   func(r *reader) { q.Text = readName(r, MaxGraphTextBytes) },
-		"format": func(r *reader) { q.DOT = readWord(r, "json", "dot") == "dot" },
+		"text":    func(r *reader) { q.Text = readName(r, MaxGraphTextBytes) },
+		"problem": func(r *reader) { q.Problem = r.text(MaxGraphProblemBytes) },
+		"format":  func(r *reader) { q.DOT = readWord(r, "json", "dot") == "dot" },
 	}))
 	if err == nil && q.Text == "" {
 		err = missing("text")

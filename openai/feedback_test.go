@@ -69,7 +69,7 @@ func TestLearningRequests(t *testing.T) {
 	if percent, err := DecodeCanaryRequest([]byte(`{"percent":10}`)); err != nil || percent != 10 {
 		t.Errorf("got %d, %v", percent, err)
 	}
-	if q, err := DecodeGraphRequest([]byte(`{"text":"a","format":"dot"}`)); err != nil || q != (GraphRequest{"a", true}) {
+	if q, err := DecodeGraphRequest([]byte(`{"text":"a","format":"dot"}`)); err != nil || q != (GraphRequest{Text: "a", DOT: true}) {
 		t.Errorf("got %+v, %v", q, err)
 	}
 	if q, err := DecodeSessionRequest([]byte(`{"task_id":"t","api_key":"0123456789abcdef"}`)); err != nil || q != (SessionRequest{"t", "0123456789abcdef"}) {

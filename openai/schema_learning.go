@@ -64,7 +64,7 @@ func learningSchemas() map[string]Object {
 			"phase_seconds": {"type": "number"}, "serving": versionSchema, "reason": plain, "feedback": members(map[string]Object{"stored": countSchema, "used": countSchema,
 				"waiting": countSchema}, "stored", "used", "waiting")}, "state", "source", "step", "phase", "serving", "feedback"),
 		"ObjectList":     members(map[string]Object{"object": words("list"), "data": list(anything, 0, 1<<20)}, "object", "data"),
-		"GraphRequest":   members(map[string]Object{"text": shortText(MaxGraphTextBytes), "format": words("json", "dot")}, "text"),
+		"GraphRequest":   members(map[string]Object{"text": shortText(MaxGraphTextBytes), "problem": {"type": "string", "maxLength": MaxGraphProblemBytes / 4}, "format": words("json", "dot")}, "text"),
 		"SessionRequest": members(map[string]Object{"task_id": shortText(MaxTaskBytes), "api_key": sessionKeyText}, "task_id"),
 		"Session":        members(map[string]Object{"session_id": plain, "api_key": plain, "expires_at": timeSchema, "ended": boolean}, "session_id"),
 		"RewardRequest":  members(map[string]Object{"reward": rewardSchema, "interaction_id": shortText(MaxCompletionIDBytes)}, "reward"),

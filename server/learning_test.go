@@ -111,7 +111,7 @@ func TestLearningUpdates(t *testing.T) {
 // The page's other two windows: graphs of a text, and search trees.
 func TestGraphsAndTrees(t *testing.T) {
 	h := remembering(t, "", func(c *Config) {
-		c.Grapher = func(text string) (any, string, error) {
+		c.Grapher = func(_, text string) (any, string, error) {
 			if text == "flat" {
 				return nil, "", errors.New("it has no steps")
 			}

@@ -13,7 +13,7 @@ import (
 
 // Grapher makes a graph of the steps of a reasoning text: one to send as JSON, and the same in the language DOT. An error says why the
 // text has none.
-type Grapher func(text string) (graph any, dot string, err error)
+type Grapher func(problem, text string) (graph any, dot string, err error)
 
 // Trees are search trees to look at; a feedback.Store has some. Errors: feedback.ErrUnknown.
 type Trees interface {
@@ -33,7 +33,7 @@ func (s *Server) graph(ctx *fasthttp.RequestCtx, _ string) *openai.Error {
 	if s.Grapher == nil {
 		return openai.Off("graph_off", "This server makes no graphs of reasoning.")
 	}
-	nodes, dot, bad := s.Grapher(q.Text)
+	nodes, dot, bad := s.Grapher(q.Problem, q.Text)
 	switch {
 	case bad != nil:
 		return openai.Invalid("text", "invalid_value", "Invalid 'text': there is no graph of it: %s.", clipReason(bad))

@@ -58,7 +58,7 @@ func newLearner(t *testing.T, flags ...string) *learner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := model.Random(model.Config{Vocab: 70, Hidden: 32, Layers: 2, Heads: 2, KVHeads: 1, HeadDim: 16, FFN: 64, MaxPositions: 64, NormEps: 1e-5, TiedHead: true,
+	w, err := model.Random(model.Config{Vocab: 70, Hidden: 32, Layers: 2, Heads: 2, KVHeads: 1, HeadDim: 16, FFN: 64, MaxPositions: 128, NormEps: 1e-5, TiedHead: true,
 		Rope: model.Rope{Theta: 1e4}, BOS: 1, EOS: []int32{2}, InitStd: .05}, 1, d.Backend(), dtypes.Float32)
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ type life struct {
 func (l *learner) begin(env ...string) *life {
 	l.Helper()
 	args := append([]string{"serve", l.model, "--port", "0", "--backend", "go", "--served-model-name", "m", "--store", l.store, "--learn", l.problems, "--learn-prompts", "2",
-		"--context", "64", "--max-slots", "16", "--kv-bytes", "4000000"}, l.flags...)
+		"--context", "104", "--max-slots", "16", "--kv-bytes", "4000000"}, l.flags...)
 	p := &life{Cmd: command(env, args...), url: make(chan string, 1), ended: make(chan struct{}), log: &syncBuffer{}}
 	p.Stderr = p.log
 	out := &lineWatch{prefix: "listening on ", found: p.url}

@@ -14,6 +14,7 @@ import (
 	"astro/openai"
 	"astro/server"
 	"astro/training"
+	"astro/training/countdown"
 	"astro/training/linearize/reasoning"
 	"astro/training/recipe"
 	"astro/training/reward"
@@ -77,12 +78,17 @@ func (l *learnFlags) graders() (map[string]reward.Grader, error) {
 	return all, nil
 }
 
-// graph draws the reasoning in a text.
-func graph(text string) (any, string, error) {
+// graph draws the reasoning in an answer; steps of the numbers game are judged where the problem is one.
+func graph(problem, text string) (any, string, error) {
 	if len(text) > reasoning.MaxTextBytes {
 		return nil, "", fmt.Errorf("it has more than %d bytes", reasoning.MaxTextBytes)
 	}
-	g := reasoning.Text("", text)
+	g := reasoning.Text(problem, text)
+	if p, err := reward.ParseCountdown(problem); err == nil {
+		words, whole := reward.CountdownWords(text)
+		g = reasoning.Countdown(reward.Countdown{MaxValue: countdown.CD4.MaxValue}, p, words)
+		g.Cut = g.Cut || !whole
+	}
 	var asJSON, dot bytes.Buffer
 	if err := g.WriteJSON(&asJSON); err != nil {
 		return nil, "", err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -339,13 +338,19 @@ func (s servedPolicies) Canary(ctx context.Context, version int64, percent int, 
 	return policyError(s.Policies.Canary(ctx, version, percent))
 }
 
+// policyRefusal is why a policy cannot be had, in the words of training; to the server it is an ErrPolicyState.
+type policyRefusal struct{ error }
+
+// Is implements errors.Is.
+func (policyRefusal) Is(target error) bool { return target == server.ErrPolicyState }
+
 // policyError gives an error the server's name.
 func policyError(err error) error {
 	switch {
 	case errors.Is(err, training.ErrNoPolicy):
-		return fmt.Errorf("%w: %w", server.ErrNoPolicy, err)
+		return server.ErrNoPolicy
 	case errors.Is(err, training.ErrPolicyState), errors.Is(err, engine.ErrVersion):
-		return fmt.Errorf("%w: %w", server.ErrPolicyState, err)
+		return policyRefusal{err}
 	}
 	return err
 }

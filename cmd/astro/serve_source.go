@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/gomlx/compute/dtypes"
@@ -43,13 +44,36 @@ func (l *learning) source(b *backend, o serveOptions) (training.LoopConfig, erro
 			return c, fmt.Errorf("--learn %s: the model has no chat template to ask problems with", l.flags.learn)
 		}
 		r := recipe.TextRewards(recipe.DefaultSearchText(b.tokenizer, b.template, recipe.BlankLine), lines, nil)
-		if len(r.Problems) == 0 {
-			return c, fmt.Errorf("--learn %s: no problem can be asked: %w", l.flags.learn, r.Skipped[0])
+		fit, err := l.fitting(r, c.Learn.MaxTokens, b.context)
+		if err != nil {
+			return c, fmt.Errorf("--learn %s: no problem can be asked: %w", l.flags.learn, err)
 		}
-		hold := len(r.Problems) / 10 // every tenth is held out
-		c.Problems, c.EvalProblems, c.EvalSamples, c.Grade = r.Problems[hold:], r.Problems[:hold], evalSamples, r.Grade
+		hold := len(fit) / 10 // every tenth is held out
+		c.Problems, c.EvalProblems, c.EvalSamples, c.Grade = fit[hold:], fit[:hold], evalSamples, r.Grade
 	}
 	return c, nil
+}
+
+// fitting are the problems that leave room for an answer; one that does not would stop learning. The error says why there are none.
+func (l *learning) fitting(r *recipe.RewardProblems, answerTokens, contextTokens int) (fit []grpo.Problem, err error) {
+	skipped := r.Skipped
+	for i := range r.Problems {
+		p := &r.Problems[i]
+		if n := len(p.Prompt); n+answerTokens > contextTokens {
+			skipped = append(skipped, fmt.Errorf("problem %q: %d tokens, and %d to answer; together at most %d, as --context or the model says", p.ID, n, answerTokens, contextTokens))
+			continue
+		}
+		fit = append(fit, *p)
+	}
+	switch {
+	case len(fit) == 0 && len(skipped) == 0:
+		return nil, errors.New("there is none")
+	case len(fit) == 0:
+		return nil, skipped[0]
+	case len(skipped) > 0:
+		l.log.Warn("problems are left out of learning", "problems", len(skipped), "the first", skipped[0])
+	}
+	return fit, nil
 }
 
 // settings are those of the recipe, for rollouts that a clipped weight may still be learned from when another version learns.
@@ -57,7 +81,7 @@ func (l *learning) settings(b *backend) grpo.Config {
 	c := grpo.Default()
 	c.Prompts, c.MaxRounds, c.Mini, c.Objective.Staleness.TIS = l.flags.prompts, 1, 2, 2
 	c.RowTokens = b.context - 1
-	c.MaxTokens = max(1, min(b.context-16, 200))
+	c.MaxTokens = max(1, min(b.context/2, 200))
 	if b.config.Params() >= smallModel {
 		c.Optimizer.PeakLR, c.MaxTokens = 1e-6, b.context/2
 	}

@@ -22,7 +22,7 @@ class Talk {
   #stop = null; // AbortController of the reply that is being written
 
   constructor(open) {
-    this.openGraph = (text) => open("graph", text);
+    this.openGraph = (text, problem) => open("graph", { text, problem });
     this.settings = chatSettings();
     this.settings.model.addEventListener("change", () => this.#showExamples());
     this.trouble = el("div");

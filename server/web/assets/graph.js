@@ -8,16 +8,18 @@ import { notice } from "./notice.js";
 
 const hint = "This server draws no graphs. `astro graph --in answer.txt --out answer.svg` draws one of a file.";
 const detailCharacters = 20_000; // shown of one node
+const problemCharacters = 4000; // that the server reads of what was asked
 
 /** graphPanel fills the panel; show(text) draws that text's graph. */
 export function graphPanel(root) {
   const view = new GraphView();
   root.append(view.node);
-  return { show: (text) => text !== undefined && view.read(text) };
+  return { show: (answer) => answer !== undefined && view.read(answer.text, answer.problem) };
 }
 
 class GraphView {
   #text = "";
+  #problem = "";
   #graph = null;
   #width = 0;
 
@@ -38,16 +40,17 @@ class GraphView {
   }
 
   /** read asks the server for a text's graph and draws it. */
-  async read(text) {
+  async read(text, problem = "") {
     if (!text.trim()) return this.input.focus();
     this.#text = this.input.value = text;
+    this.#problem = problem.slice(0, problemCharacters);
     this.message.replaceChildren(el("p", { class: "empty" }, "Reading the text…"));
     try {
-      this.#graph = await post("reasoning/graph", { text, format: "json" });
+      this.#graph = await post("reasoning/graph", { text, problem: this.#problem, format: "json" });
       this.message.replaceChildren();
     } catch (error) {
       this.#graph = null;
-      this.message.replaceChildren(notice(error, { what: "Reasoning graphs", scope: "inference", hint, retry: () => this.read(text) }));
+      this.message.replaceChildren(notice(error, { what: "Reasoning graphs", scope: "inference", hint, retry: () => this.read(text, problem) }));
     }
     this.#width = 0;
     this.tools.hidden = this.drawing.hidden = !this.#graph;
@@ -92,7 +95,7 @@ class GraphView {
 
   async #saveDOT() {
     try {
-      const { dot } = await post("reasoning/graph", { text: this.#text, format: "dot" });
+      const { dot } = await post("reasoning/graph", { text: this.#text, problem: this.#problem, format: "dot" });
       download("reasoning.dot", dot, "text/vnd.graphviz");
     } catch (error) {
       this.message.replaceChildren(notice(error, { what: "DOT", scope: "inference", hint }));

@@ -71,7 +71,7 @@ export class Reply {
 
   /** #offer adds the buttons. What was cut off by the reader is no completion that could be judged. */
   #offer(cut, of, openGraph) {
-    const graph = el("button", { class: "quiet", onclick: () => openGraph(this.text) }, icon("graph"), "Reasoning");
+    const graph = el("button", { class: "quiet", onclick: () => openGraph(this.text, of.question) }, icon("graph"), "Reasoning");
     if (cut || !this.id) {
       this.actions.append(graph);
       return;
