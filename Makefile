@@ -90,6 +90,10 @@ clients: native build ## drive the server with unchanged clients (CLIENTS="NAME.
 schemathesis: native build ## let schemathesis try the server by its own /openapi.json, for about five minutes
 	@python3 scripts/clients/schemathesis_run.py
 
+.PHONY: test-learn
+test-learn: native build ## learn while serving for ten minutes, then a fine-tuning job, from an ASTRO-SFT checkpoint (LEARN_MODEL=; made in 2 minutes otherwise)
+	@scripts/test-learn.sh
+
 .PHONY: test-page
 test-page: ## drive the page of server/web in the distribution's chromium; pictures land in .cache/page (ASTRO_PAGE_URL= tries a running server, too)
 	@ASTRO_PAGE_PICTURES=$(CURDIR)/.cache/page go test -count 1 -tags browser ./server/web/

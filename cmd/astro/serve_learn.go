@@ -35,6 +35,8 @@ type learnFlags struct {
 	served      int
 	batchTokens int
 	swapNow     bool
+	keepStored  int
+	keepLoaded  int
 	retention   time.Duration
 	storeBytes  int64
 	storeText   bool
@@ -45,7 +47,7 @@ type learnFlags struct {
 }
 
 func defaultLearnFlags() learnFlags {
-	return learnFlags{prompts: 16, staleness: 2, served: 128, batchTokens: 2, evalEvery: 5, retention: 7 * 24 * time.Hour, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
+	return learnFlags{prompts: 16, staleness: 2, served: 128, keepStored: 5, keepLoaded: 2, batchTokens: 2, evalEvery: 5, retention: 7 * 24 * time.Hour, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
 }
 
 func (l *learnFlags) add(c *cobra.Command) {
@@ -61,6 +63,8 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.Int64Var(&l.staleness, "learn-staleness", l.staleness, "policy versions that a rated completion may be behind when it is learned from")
 	f.IntVar(&l.served, "learn-served", l.served, "rated completions that an update learns from, at most")
 	f.IntVar(&l.batchTokens, "learn-batch-tokens", l.batchTokens, "tokens of rollouts in a step that serves somebody, too: more learns faster and makes tokens later")
+	f.IntVar(&l.keepStored, "keep-checkpoints", l.keepStored, "policy versions whose checkpoints stay on disk, besides the best and those that are loaded")
+	f.IntVar(&l.keepLoaded, "keep-loaded", l.keepLoaded, "policy versions that stay on the device besides the served one: for requests that name them, and the way back")
 	f.BoolVar(&l.swapNow, "swap-now", false, "a new policy goes on with answers under way at once, each token marked with its version; else they finish on the old one")
 	f.DurationVar(&l.retention, "store-retention", l.retention, "after which completions are erased; later feedback for them is refused")
 	f.Int64Var(&l.storeBytes, "store-bytes", l.storeBytes, "size of the store; past it the oldest completions are erased")
@@ -128,7 +132,7 @@ func (l *learning) begin(ctx context.Context, b *backend, o serveOptions, tracer
 		return err
 	}
 	l.policies, err = training.OpenPolicies(ctx, training.PoliciesConfig{Engine: b.engine, Store: l.store, Device: b.device, DType: dtype,
-		Dir: filepath.Join(l.flags.store, "policies"), Base: o.dir, Extra: func(dir string) error { return recipe.CopyTexts(dir, o.dir) }, Log: l.log}, l.start)
+		Dir: filepath.Join(l.flags.store, "policies"), Base: o.dir, KeepStored: l.flags.keepStored, KeepLoaded: l.flags.keepLoaded, Extra: func(dir string) error { return recipe.CopyTexts(dir, o.dir) }, Log: l.log}, l.start)
 	if err != nil {
 		return err
 	}
