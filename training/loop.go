@@ -302,7 +302,7 @@ func (l *Loop) make(ctx context.Context, s *session, u *update) error {
 		return err
 	}
 	if len(u.groups) == 0 && len(u.dropped) == 0 {
-		return errNothing
+		return l.without(ctx, s, u)
 	}
 	fault.Point(fault.LearnBefore)
 	l.status.enter(phaseLearn)
@@ -318,6 +318,18 @@ func (l *Loop) make(ctx context.Context, s *session, u *update) error {
 		return l.skip(ctx, s, u)
 	}
 	return l.publish(ctx, s, u)
+}
+
+// without ends an update that gathered nothing to learn from. Rollouts that are all right or all wrong are one all the same: their prompts
+// have had their turn. Where no rollout could be judged something is broken.
+func (l *Loop) without(ctx context.Context, s *session, u *update) error {
+	switch t := &u.report.Tally; {
+	case t.Tokens == 0 && t.Failed == 0:
+		return errNothing
+	case t.Rollouts == 0 && t.Failed+t.Errors+t.Hung > 0:
+		return fmt.Errorf("no rollout was judged: %d failed, of %d the grader failed, of %d it did not answer in time; the last error: %w", t.Failed, t.Errors, t.Hung, t.LastError)
+	}
+	return l.skip(ctx, s, u)
 }
 
 // alarm says when engine and trainer do not agree on what a token's probability was: then a ratio of 1 is none.

@@ -61,8 +61,8 @@ func dashboardQueries(t *testing.T) []string {
 	return queries
 }
 
-// metricNames are what a text calls metrics: all of vLLM's namespace, and those of HTTP and the process.
-var metricNames = regexp.MustCompile(`vllm:\w+|\b(?:http|process|go)_[a-z_]+|\bup\b`)
+// metricNames are what a text calls metrics: all of vLLM's namespace and of ours, and those of HTTP and the process.
+var metricNames = regexp.MustCompile(`(?:vllm|astro):\w+|\b(?:http|process|go|astro)_[a-z_]+|\bup\b`)
 
 // What the dashboard and the alerts read stands in the table of docs/OPERATIONS.md, and the alerts in that of what to do.
 func TestDeployMetricsAreDocumented(t *testing.T) {

@@ -47,6 +47,7 @@ func (l *learner) onDisk() (disk string) {
 	if err := errors.Join(os.Mkdir(disk, 0o700), syscall.Mount("tmpfs", disk, "tmpfs", 0, fmt.Sprintf("size=%dm", diskMiB))); err != nil {
 		l.Fatal(err)
 	}
+	l.Cleanup(func() { syscall.Unmount(disk, syscall.MNT_DETACH) })
 	l.store = filepath.Join(disk, "store")
 	return disk
 }
