@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -159,6 +160,11 @@ func listQuery(limit int64, more map[string]openai.Object) map[string]openai.Obj
 		all[name] = schema
 	}
 	return all
+}
+
+// noteQuery are those of a list whose ids are numbers after a prefix.
+func noteQuery(prefix string) map[string]openai.Object {
+	return listQuery(maxListed, map[string]openai.Object{"after": {"type": "string", "pattern": fmt.Sprintf("^(%s[1-9][0-9]{0,%d})?$", prefix, maxSeqDigits-1)}})
 }
 
 // writeList answers with the part of a list that the query's after and limit name.

@@ -109,11 +109,9 @@ func (s *Server) notes(ctx *fasthttp.RequestCtx, id, prefix string, keep func(*o
 	}
 	before := int64(math.MaxInt64)
 	if after := string(ctx.QueryArgs().Peek("after")); after != "" {
-		seq, bad := strconv.ParseInt(strings.TrimPrefix(after, prefix), 10, 64)
-		if bad != nil || !strings.HasPrefix(after, prefix) {
-			return nil, false, openai.Invalid("after", "invalid_value", "Invalid 'after' in the query: the list has no such id.")
+		if before, err = noteSeq(after, prefix); err != nil {
+			return nil, false, err
 		}
-		before = seq
 	}
 	job, err := s.findJob(ctx, id)
 	if err != nil {
@@ -129,6 +127,19 @@ func (s *Server) notes(ctx *fasthttp.RequestCtx, id, prefix string, keep func(*o
 		all = all[:limit]
 	}
 	return all, more, nil
+}
+
+// maxSeqDigits bounds the number in an id, in digits; it is what fits into 64 bits.
+const maxSeqDigits = 18
+
+// noteSeq is the seq in an id of a list. One that belongs to no event is as good as another: the list goes on where it would stand.
+func noteSeq(id, prefix string) (int64, *openai.Error) {
+	digits, ok := strings.CutPrefix(id, prefix)
+	seq, whole := versionNumber(digits)
+	if !ok || !whole || len(digits) > maxSeqDigits {
+		return 0, openai.Invalid("after", "invalid_value", "Invalid 'after' in the query: the list has no such id. Its ids are like '%s12'.", prefix)
+	}
+	return seq, nil
 }
 
 // eventsAtOnce is how many events of a job are in memory at one time.

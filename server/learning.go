@@ -77,15 +77,18 @@ func (s *Server) steer(ctx *fasthttp.RequestCtx, id, what string, do func(l Lear
 	return s.learning(ctx, id)
 }
 
-// maxUpdates bounds one page of GET /learning/updates.
-const maxUpdates = 500
+// Bounds of GET /learning/updates.
+const (
+	maxUpdates   = 500     // of a page
+	maxUpdateSeq = 1 << 53 // of after: whole numbers that JSON readers keep
+)
 
 // learningUpdates is GET /learning/updates: what each update gave, for curves.
 func (s *Server) learningUpdates(ctx *fasthttp.RequestCtx, id string) *openai.Error {
 	if s.Store == nil {
 		return feedbackOff()
 	}
-	after, err := queryNumber(ctx, "after", 0, 0, 1<<62)
+	after, err := queryNumber(ctx, "after", 0, 0, maxUpdateSeq)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"astro/openai"
+	"astro/training/reward"
 )
 
 // The document has every route with every status, and the schemas that it names.
@@ -50,5 +51,46 @@ func TestOpenAPI(t *testing.T) {
 	}
 	if count != len(routes) || openai.Schemas()["Error"] == nil {
 		t.Error("the table changed while it was read")
+	}
+}
+
+// A grader is what its schema says: it needs those members and no others, and takes none that is not there.
+func TestGraderSchemas(t *testing.T) {
+	grader := openai.Schemas()["GraderValidateRequest"]["properties"].(openai.Object)["grader"].(openai.Object)
+	samples := map[string]string{"operation": `"eq"`, "expression": `"[0-9]"`, "name": `"ours"`, "graders": `{"a":{"type":"math"}}`, "calculate_output": `"a"`, "max_value": "2.0",
+		"tolerance": "0.5", "input": `"{{sample.output_text}}"`, "reference": `"{{item.answer}}"`}
+	kinds := grader["anyOf"].([]openai.Object)
+	for _, kind := range kinds {
+		required, properties := kind["required"].([]string), kind["properties"].(openai.Object)
+		spec := map[string]json.RawMessage{}
+		for _, name := range required {
+			spec[name] = json.RawMessage(samples[name])
+		}
+		spec["type"] = openai.Encode(properties["type"].(openai.Object)["enum"].([]string)[0])
+		accepted := func(what string, want bool) {
+			t.Helper()
+			if _, err := reward.ParseGrader(openai.Encode(spec), map[string]reward.Grader{"ours": reward.Math{}}); (err == nil) != want {
+				t.Errorf("%s: %s: got %v; want accepted %v", openai.Encode(spec), what, err, want)
+			}
+		}
+		accepted("what is required", true)
+		for _, name := range required {
+			value := spec[name]
+			delete(spec, name)
+			accepted("without "+name, false)
+			spec[name] = value
+		}
+		spec["other"] = json.RawMessage("1")
+		accepted("with another member", kind["additionalProperties"] != false)
+		delete(spec, "other")
+		for name := range properties {
+			if spec[name] == nil {
+				spec[name] = json.RawMessage(samples[name])
+			}
+		}
+		accepted("all members", true)
+	}
+	if len(kinds) < 7 {
+		t.Errorf("got %d kinds of graders", len(kinds))
 	}
 }

@@ -326,8 +326,8 @@ func (l *Loop) without(ctx context.Context, s *session, u *update) error {
 	switch t := &u.report.Tally; {
 	case t.Tokens == 0 && t.Failed == 0:
 		return errNothing
-	case t.Rollouts == 0 && t.Failed+t.Errors+t.Hung > 0:
-		return fmt.Errorf("no rollout was judged: %d failed, of %d the grader failed, of %d it did not answer in time; the last error: %w", t.Failed, t.Errors, t.Hung, t.LastError)
+	case t.Judged() == 0 && t.Failed+t.Errors+t.Hung > 0:
+		return errors.Join(fmt.Errorf("no rollout was judged: %d failed, the grader failed on %d and did not answer in time for %d", t.Failed, t.Errors, t.Hung), t.LastError)
 	}
 	return l.skip(ctx, s, u)
 }

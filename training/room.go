@@ -61,6 +61,7 @@ func patience(err error, failures int) time.Duration {
 func (l *Loop) hinder(err error) {
 	l.drop() // the next try begins with what is on disk
 	if l.status.hinder("the disk hinders learning, which goes on by itself when that is over: " + err.Error()) {
+		l.status.failed()
 		l.log.Warn("learning waits for the disk; serving goes on", "error", err)
 	}
 }

@@ -85,10 +85,10 @@ type life struct {
 // begin starts a process.
 func (l *learner) begin(env ...string) *life {
 	l.Helper()
-	args := append([]string{"serve", l.model, "--port", "0", "--backend", "go", "--served-model-name", "m", "--store", l.store, "--learn", l.problems, "--learn-prompts", "2",
+	args := append([]string{"serve", l.model, "--port", "0", "--backend", "go", "--served-model-name", "m", "--store", filepath.Base(l.store), "--learn", l.problems, "--learn-prompts", "2",
 		"--context", "104", "--max-slots", "16", "--kv-bytes", "4000000"}, l.flags...)
 	p := &life{Cmd: command(env, args...), url: make(chan string, 1), ended: make(chan struct{}), log: &syncBuffer{}}
-	p.Stderr = p.log
+	p.Stderr, p.Dir = p.log, filepath.Dir(l.store) // a folder as a user names one, not from the root
 	out := &lineWatch{prefix: "listening on ", found: p.url}
 	p.Stdout = out
 	if err := p.Start(); err != nil {

@@ -62,6 +62,17 @@ func TestServerKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
+// says waits for a line of the log, which may come after the address.
+func (p *life) says(t *testing.T, what string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(p.log.String(), what); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("the log does not say %q: %s", what, p.log)
+			return
+		}
+	}
+}
+
 func (p *life) dead() bool {
 	select {
 	case <-p.ended:
@@ -208,9 +219,8 @@ func TestServerKilledAndDamageIsPassedOver(t *testing.T) {
 	damageFile(t, filepath.Join(l.store, "policies", fmt.Sprintf("v%09d", newest), "model.safetensors"))
 	l.serving = 0 // it goes back, and says so
 	p, url = l.up()
-	if log := p.log.String(); !strings.Contains(log, "passed over") || !strings.Contains(log, "is damaged") {
-		t.Errorf("the log does not say what was passed over: %s", log)
-	}
+	p.says(t, fmt.Sprintf("version %d is passed over", newest))
+	p.says(t, "is damaged")
 	list := send("GET", url+"/v1/policies", nil)
 	if served := int64(list.body["serving"].(float64)); served < newest-1 || served == newest {
 		t.Errorf("version %d is served; want %d or one learned from it", served, newest-1)

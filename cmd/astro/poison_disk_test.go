@@ -193,7 +193,7 @@ func TestServeRefusesReadOnlyStore(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("it does not end")
 	}
-	if log := p.log.String(); p.ProcessState.ExitCode() != 1 || !strings.Contains(log, "must be writable") || !strings.Contains(log, l.store) {
+	if log := p.log.String(); p.ProcessState.ExitCode() != 1 || !strings.Contains(log, "must be writable") || !strings.Contains(log, "store/state.db") {
 		t.Errorf("it ended with %v: %s; want 1 and what to do", p.ProcessState, log)
 	}
 }

@@ -85,6 +85,7 @@ func (l *learning) settings(b *backend) grpo.Config {
 	if b.config.Params() >= smallModel {
 		c.Optimizer.PeakLR, c.MaxTokens = 1e-6, b.context/2
 	}
+	c.Optimizer.LayerCheckpoints = l.flags.checkpoints
 	if l.flags.lr > 0 {
 		c.Optimizer.PeakLR = l.flags.lr
 	}

@@ -41,9 +41,10 @@ func (t *trainFlags) add(c *cobra.Command, every int) {
 	f.IntVar(&t.every, "every", every, "steps between two checkpoints")
 }
 
-// addLoRA adds the flags of training few parameters.
-func addLoRA(c *cobra.Command, l *trainer.LoRA) {
-	f := c.Flags()
+// addSaving adds the flags of training with little memory: few parameters, few activations.
+func addSaving(c *cobra.Command, o *trainer.Config) {
+	f, l := c.Flags(), &o.LoRA
+	f.BoolVar(&o.LayerCheckpoints, "layer-checkpoints", false, "keep only what comes into each layer for the backward pass: much less memory for a third more time")
 	f.IntVar(&l.Rank, "lora-rank", 0, "train a change of this rank in each matrix, in place of the weights (LoRA), which takes less memory and wants about ten times the learning rate; 0 = train all weights")
 	f.Float64Var(&l.Alpha, "lora-alpha", 0, "LoRA: the change counts this much over the rank; 0 = as the rank")
 	f.StringVar(&l.Matrices, "lora-matrices", "", "LoRA: some of qkv, o, gate_up and down, joined by a comma (default: all)")
@@ -148,7 +149,7 @@ func newTrainSFTCommand() *cobra.Command {
 	f.IntVar(&s.config.RowTokens, "row-tokens", 0, "tokens of a row; 0 = as the longest example needs, and at least 256")
 	f.IntVar(&s.config.Batches, "batches", s.config.Batches, "micro-batches of one update")
 	f.Uint64Var(&s.config.Seed, "seed", s.config.Seed, "of the order of examples")
-	addLoRA(c, &o.LoRA)
+	addSaving(c, o)
 	return c
 }
 

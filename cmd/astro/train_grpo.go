@@ -48,7 +48,7 @@ func newTrainGRPOCommand() *cobra.Command {
 	g.add(command, 10)
 	g.addFlags(command)
 	g.addLossFlags(command)
-	addLoRA(command, &g.config.Optimizer.LoRA)
+	addSaving(command, &g.config.Optimizer)
 	return command
 }
 

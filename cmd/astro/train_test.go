@@ -102,7 +102,7 @@ func TestTrainLoRA(t *testing.T) {
 	data := writeLines(t, "data.jsonl", map[string]any{"tokens": append(countdown.Prompt(p), countdown.ButWait, countdown.EOS)})
 	out, work := filepath.Join(t.TempDir(), "trained"), t.TempDir()
 	text, err := train(t, "sft", "--model", demo, "--data", data, "--out", out, "--work", work, "--epochs", "2", "--rows", "1", "--lora-rank", "2", "--lora-alpha", "4", "--lora-matrices", "qkv,o")
-	if err != nil || !strings.Contains(text, "trained 2 steps") {
+	if err != nil || !strings.Contains(text, "training 3456 parameters") {
 		t.Fatalf("got %q, %v", text, err)
 	}
 	before, after := weightsIn(t, demo), weightsIn(t, out)

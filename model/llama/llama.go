@@ -26,6 +26,17 @@ func Scale(c model.Config) float64 { return 1 / math.Sqrt(float64(c.HeadDim)) }
 // Forward runs the layers over tokens [seqs, tokens] i32 at positions [seqs, tokens] i32 and returns the final normed hidden
 // states [seqs, tokens, hidden] in the dtype of the embedding. cos and sin are RopeTables, [positions, headDim/2] f32.
 func Forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend) *Node {
+	return forward(c, weights, tokens, positions, cos, sin, attend, func(x *Node) *Node { return x })
+}
+
+// ForwardCheckpointed is Forward for training with little memory (Chen et al., arXiv 1604.06174): of each layer only what came into it is
+// kept, and a backward pass computes the rest again, for a third more time.
+func ForwardCheckpointed(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend) *Node {
+	return forward(c, weights, tokens, positions, cos, sin, attend, (*Node).Checkpoint).StopCheckpoint()
+}
+
+// forward calls enter on what comes into each layer.
+func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend, enter func(*Node) *Node) *Node {
 	seqs, length := tokens.Shape().Dim(0), tokens.Shape().Dim(1)
 	cos, sin = rowsAt(cos, positions), rowsAt(sin, positions)
 	x := Gather(weights[0], Reshape(tokens, -1, 1)) // [seqs*tokens, hidden]
@@ -33,6 +44,7 @@ func Forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 		w := weights[c.FirstLayer()+l*model.PerLayer:][:model.PerLayer]
 		attnNorm, qkv, o, mlpNorm, gateUp, down := w[0], w[1], w[2], w[3], w[4], w[5]
 
+		x = enter(x)
 		h := kernels.Product(rmsNorm(x, attnNorm, c.NormEps), qkv)
 		q := rotate(columns(h, 0, c.Heads, c.HeadDim), cos, sin)
 		k := rotate(columns(h, c.Heads, c.KVHeads, c.HeadDim), cos, sin)

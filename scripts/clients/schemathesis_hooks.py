@@ -2,10 +2,13 @@
 
 In requests that follow the document, values are moved into what this model can do (its name, token ids below its vocabulary, prompts
 and answers that fit its context), and parameters that exclude each other are not sent together; so each of them must be answered.
+Graders are made such that this server can build them, files such that their purpose can use them, and lists are not asked to go on
+after an id that they cannot have.
 Requests that break the document on purpose are sent as they are. Read by schemathesis through SCHEMATHESIS_HOOKS.
 """
 
 import os
+import re
 
 import schemathesis
 from schemathesis import GenerationMode
@@ -15,6 +18,8 @@ VOCAB, MAX_TEXT, MAX_LIST, MAX_ANSWER = int(os.environ["ASTRO_VOCAB"]), 24, 4, 8
 BLOCKS = {"text": {"text"}, "input_text": {"text"}, "output_text": {"text"}, "tool_use": {"id", "name", "input"},
           "tool_result": {"tool_use_id", "content", "is_error"}}  # members of content blocks; as additional ones elsewhere they may be refused
 BLOCK_NAMES = set().union(*BLOCKS.values())
+PLACEHOLDER = re.compile(r"\{\{ *(sample\.output_text|item\.[A-Za-z0-9_.-]{1,64}) *\}\}")
+LISTS = ("/v1/files", "/v1/fine_tuning/jobs")  # an id that such a list does not have is an error, and there are none
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"], "additionalProperties": False}
 
 
@@ -112,6 +117,9 @@ def settle(body, path):
     settle_format(body)
     settle_tools(body)
     settle_exclusions(body)
+    settle_graders(body)
+    if path == "/v1/files":
+        body["file"] = b'{"messages": []}\n'  # of any bytes, few are lines of JSON
 
 
 def settle_format(body):
@@ -162,6 +170,33 @@ def settle_tools(body):
         body.pop("tool_choice", None)  # it would have to name one of the tools
 
 
+def settle_graders(body):
+    """The grader of a request, or of the method of a job."""
+    method = body.get("method")
+    for holder in (body, method.get("reinforcement") if isinstance(method, dict) else None):
+        if isinstance(holder, dict) and "grader" in holder:
+            holder["grader"] = grader(holder["grader"])
+
+
+def grader(value):
+    """One that can be made here: no service is configured, an expression is RE2's, a formula names graders, a cut placeholder is none."""
+    if isinstance(value, str):
+        return "math"
+    if not isinstance(value, dict):
+        return value
+    if value.get("type") == "http":
+        return {"type": "math"}
+    for name in ("input", "reference"):
+        if isinstance(value.get(name), str) and "{{" in PLACEHOLDER.sub("", value[name]):
+            value[name] = "{{item.answer}}"
+    if value.get("type") == "pattern":
+        value["expression"] = "[0-9]+"
+    if value.get("type") == "multi":
+        value["graders"] = {f"g{i}": grader(part) for i, part in enumerate(value["graders"].values())}
+        value["calculate_output"] = "g0"
+    return value
+
+
 def names(schema):
     """The names of all properties in a part of the document."""
     if isinstance(schema, list):
@@ -175,7 +210,8 @@ def names(schema):
 def borrowed(operation):
     """Names that mean something elsewhere in the document: as additional ones of this operation, they may be refused."""
     schemas = operation.schema.raw_schema["components"]["schemas"]
-    own = schemas[operation.definition.raw["requestBody"]["content"]["application/json"]["schema"]["$ref"].split("/")[-1]]
+    (content,) = operation.definition.raw["requestBody"]["content"].values()  # JSON, or a form
+    own = schemas[content["schema"]["$ref"].split("/")[-1]]
     return names(schemas) - set().union(*[part.get("properties", {}) for part in [own, *own.get("anyOf", [])]])
 
 
@@ -183,7 +219,11 @@ def borrowed(operation):
 def before_call(context, case, kwargs):
     if case.operation.path == "/v1/models/{id}" and (case.meta is None or case.meta.generation.mode == GenerationMode.POSITIVE):
         case.path_parameters["id"] = MODEL
-    if isinstance(case.body, dict) and case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE:
+    if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
+        return
+    if case.operation.path in LISTS and case.query:
+        case.query.pop("after", None)
+    if isinstance(case.body, dict):
         for name in borrowed(case.operation) & set(case.body):
             del case.body[name]
         settle(case.body, case.operation.path)

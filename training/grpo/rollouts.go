@@ -141,7 +141,7 @@ func (l *Learner) judge(ctx context.Context, groups []Group, t *Tally) error {
 	for i := range groups {
 		kept := groups[i].Rollouts[:0]
 		for _, r := range groups[i].Rollouts {
-			a := graded{grade: Grade{Reward: FailReward, Reason: "truncated"}}
+			a := graded{grade: Grade{Reward: FailReward, Reason: truncated}}
 			if l.config.Overlong.judged(r.Finish) {
 				a, answers = answers[0], answers[1:]
 			}
@@ -159,6 +159,12 @@ func (l *Learner) judge(ctx context.Context, groups []Group, t *Tally) error {
 	}
 	return nil
 }
+
+// truncated is the reason of a rollout that no Grader was asked about.
+const truncated = "truncated"
+
+// Judged is how many of the Rollouts a Grader has judged.
+func (t *Tally) Judged() int { return t.Rollouts - t.Reasons[truncated] }
 
 // count adds an answer of the Grader and says whether it is one.
 func (t *Tally) count(a graded) bool {

@@ -10,16 +10,17 @@ import (
 
 // Config is how weights change. The zero value is not valid; start from Default.
 type Config struct {
-	PeakLR      float64 // learning rate after the warm-up
-	FinalLR     float64 // at the last step, as a fraction of PeakLR
-	WarmupSteps int     // linear from PeakLR/WarmupSteps
-	Steps       int     // length of the schedule; later steps keep the final rate
-	Beta1       float64 // decay of the mean of gradients, in [0, 1)
-	Beta2       float64 // decay of the mean of their squares, in [0, 1)
-	Eps         float64 // added to the root of the second moment
-	WeightDecay float64 // decoupled (Loshchilov & Hutter, arXiv 1711.05101); not on norms
-	ClipNorm    float64 // largest global norm of a gradient; 0 = it is not clipped
-	LoRA        LoRA    `json:",omitzero"` // zero = the weights themselves are trained
+	PeakLR           float64 // learning rate after the warm-up
+	FinalLR          float64 // at the last step, as a fraction of PeakLR
+	WarmupSteps      int     // linear from PeakLR/WarmupSteps
+	Steps            int     // length of the schedule; later steps keep the final rate
+	Beta1            float64 // decay of the mean of gradients, in [0, 1)
+	Beta2            float64 // decay of the mean of their squares, in [0, 1)
+	Eps              float64 // added to the root of the second moment
+	WeightDecay      float64 // decoupled (Loshchilov & Hutter, arXiv 1711.05101); not on norms
+	ClipNorm         float64 // largest global norm of a gradient; 0 = it is not clipped
+	LayerCheckpoints bool    `json:",omitzero"` // of each layer only its input is kept for the backward pass: less memory for a third more time
+	LoRA             LoRA    `json:",omitzero"` // zero = the weights themselves are trained
 }
 
 // Default is AdamW as the recipes use it, for a schedule of n steps.

@@ -25,17 +25,21 @@ func batchOf(in []*Node, columns int) (b batchNodes, rest []*Node) {
 	return batchNodes{in[0], in[1], in[2], in[3], in[4], in[fixedBatchNodes:n], in[n], in[n+1]}, in[n+2:]
 }
 
-// spread are the log-probabilities [rows*tokens, vocab] f32 of every token that could come next.
-func spread(c model.Config, weights []*Node, b batchNodes) *Node {
+// spread are the log-probabilities [rows*tokens, vocab] f32 of every token that could come next; checkpoints is Config.LayerCheckpoints.
+func spread(c model.Config, weights []*Node, b batchNodes, checkpoints bool) *Node {
 	bias := packedBias(b.segments)
 	attend := func(_ int, q, k, v *Node) *Node { return packedAttention(q, k, v, bias, llama.Scale(c)) }
-	hidden := llama.Forward(c, weights, b.inputs, b.positions, b.cos, b.sin, attend)
+	forward := llama.Forward
+	if checkpoints {
+		forward = llama.ForwardCheckpointed
+	}
+	hidden := forward(c, weights, b.inputs, b.positions, b.cos, b.sin, attend)
 	return LogSoftmax(llama.Logits(llama.Head(c, weights), Reshape(hidden, -1, c.Hidden)), -1)
 }
 
 // logprobs are the log-probabilities [rows*tokens] f32 of the targets under the model.
 func logprobs(c model.Config, weights []*Node, b batchNodes) *Node {
-	return pick(spread(c, weights, b), Reshape(b.targets, -1))
+	return pick(spread(c, weights, b, false), Reshape(b.targets, -1))
 }
 
 // pick takes x[i, index[i]] of x [n, vocab]. A sum over a mask and not a Gather, for its gradient then is a product and no

@@ -59,10 +59,10 @@ func NextToken() Loss {
 }
 
 // told are the results of a batch [1 + stats] f32: its loss, and the sums or maxima of the stats.
-func (l Loss) told(c model.Config, weights []*Node, b batchNodes, norm *Node) (loss, told *Node) {
+func (l Loss) told(c model.Config, weights []*Node, b batchNodes, norm *Node, checkpoints bool) (loss, told *Node) {
 	weight := Reshape(b.weights, -1)
 	counted := NotEqual(weight, ZerosLike(weight))
-	tokens := Tokens{Counted: counted, Segments: b.segments, spread: spread(c, weights, b)}
+	tokens := Tokens{Counted: counted, Segments: b.segments, spread: spread(c, weights, b, checkpoints)}
 	tokens.Logprob = pick(tokens.spread, Reshape(b.targets, -1))
 	for _, column := range b.columns {
 		tokens.Columns = append(tokens.Columns, Reshape(column, -1))

@@ -79,7 +79,7 @@ func (t *Trainer) stepSpec(rows, tokens int) device.Spec {
 		weights, rest := t.withFrozen(trained, in[3*n:])
 		batch, rest := batchOf(rest, len(t.loss.Columns))
 		hyper := rest[0]
-		loss, told := t.loss.told(t.model, weights, batch, hyperAt(hyper, 0))
+		loss, told := t.loss.told(t.model, weights, batch, hyperAt(hyper, 0), t.config.LayerCheckpoints)
 		grads := t.gradients(loss, weights, trained)
 		norm := globalNorm(grads)
 		return append(t.update(trained, m, v, grads, norm, hyper), told, norm)
@@ -99,7 +99,7 @@ func (t *Trainer) gradSpec(rows, tokens int, first bool) device.Spec {
 		weights, rest := t.withFrozen(in[:n], in[n:])
 		batch, rest := batchOf(rest, len(t.loss.Columns))
 		hyper, acc := rest[0], rest[1:]
-		loss, told := t.loss.told(t.model, weights, batch, hyperAt(hyper, 0))
+		loss, told := t.loss.told(t.model, weights, batch, hyperAt(hyper, 0), t.config.LayerCheckpoints)
 		grads := t.gradients(loss, weights, in[:n])
 		for i := range acc {
 			grads[i] = Add(grads[i], acc[i]) // in the memory of acc: see adamW

@@ -1,0 +1,16 @@
+package main
+
+import "astro/training/trainer"
+
+// memory is how many sets of weights the device must hold, and the bytes that training needs there besides.
+func (l *learnFlags) memory(b *backend) (sets int, trainingBytes int64) {
+	if l.store == "" && l.learn == "" {
+		return 1, 0
+	}
+	sets = 1 + l.keepLoaded
+	if l.learn == "" {
+		return sets, 0
+	}
+	c := (&learning{flags: *l}).settings(b)
+	return sets + 1, trainer.Memory(b.config, c.Rows, c.RowTokens, c.Optimizer.LayerCheckpoints) // and a candidate
+}

@@ -1,0 +1,77 @@
+package trainer
+
+import (
+	"strings"
+	"testing"
+
+	"astro/internal/device"
+	"astro/model"
+
+	"github.com/gomlx/compute/dtypes"
+)
+
+// With LayerCheckpoints a step is the same step. On the Go backend: what XLA makes of it, the next test sees.
+func TestLayerCheckpointsChangeNothing(t *testing.T) {
+	g := readGolden(t)
+	d, err := device.Open(device.Options{Backend: string(device.Go)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := pack(t, 2, 14, g.examples())[0]
+	little := g.Config
+	little.LayerCheckpoints = true
+	plain, saving := newTrainer(t, d, load(t, d, "testdata/golden/before"), g.Config), newTrainer(t, d, load(t, d, "testdata/golden/before"), little)
+	for range 3 {
+		want, got := step(t, plain, batch), step(t, saving, batch)
+		if !near(got.Loss, want.Loss, 1e-6) || !near(got.GradNorm, want.GradNorm, 1e-5) {
+			t.Errorf("got %+v; want %+v", got, want)
+		}
+	}
+	if diff := largestDifference(plain.weights, saving.weights); diff > 1e-5 {
+		t.Errorf("weights differ by up to %g", diff)
+	}
+}
+
+// On xla:cpu a deep model's gradient needs less memory with LayerCheckpoints, as its executable says.
+func TestLayerCheckpointsSaveMemory(t *testing.T) {
+	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
+	if err != nil {
+		t.Skipf("this machine cannot run xla:cpu: %v", err)
+	}
+	c := model.Config{Vocab: 64, Hidden: 32, Layers: 4, Heads: 4, KVHeads: 2, HeadDim: 8, FFN: 96, MaxPositions: 256, NormEps: 1e-5, TiedHead: true, Rope: model.Rope{Theta: 1e4},
+		BOS: -1, InitStd: .02}
+	need := func(checkpoints bool) int64 {
+		t.Helper()
+		w, err := model.Random(c, 1, d.Backend(), dtypes.Float32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := Default(10)
+		config.LayerCheckpoints = checkpoints
+		tr, err := New(d, w, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tr.Close()
+		if _, err := tr.Time(4, 256, 1); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range d.Programs() {
+			if strings.HasPrefix(p.Name, "train_step") && strings.HasSuffix(p.Name, "_4x256") {
+				return p.TemporaryBytes
+			}
+		}
+		t.Fatal("the step's program is not there")
+		return 0
+	}
+	all, little := need(false), need(true)
+	for checkpoints, need := range map[bool]int64{false: all, true: little} {
+		if estimate := Memory(c, 4, 256, checkpoints) - 16*c.Params(); estimate < need || estimate > need*3/2 {
+			t.Errorf("checkpoints %v: the estimate is %d bytes, %d are needed; want it a little higher", checkpoints, estimate, need)
+		}
+	}
+	t.Logf("temporary memory %d bytes, with checkpoints %d", all, little)
+	if little*2 > all {
+		t.Errorf("temporary memory is %d bytes with checkpoints and %d without; want less than half", little, all)
+	}
+}
