@@ -4,9 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [[ -z "${LEARN_MODEL:-}" ]]; then
-	for stage in base search linearize astro-sft; do
-		bin/astro recipe countdown --work .cache/learn --out .cache/learn/out --stage "$stage"
-	done
+	bin/astro recipe countdown --work .cache/learn --out .cache/learn/out --arm astro --steps 1 --eval-problems 20 --eval-samples 2
 	LEARN_MODEL="$PWD/.cache/learn/seed-1/astro-sft"
 fi
 export LEARN_MODEL ASTRO="$PWD/bin/astro"

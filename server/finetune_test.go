@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -317,6 +318,10 @@ func TestJobsRefuse(t *testing.T) {
 	}
 	for _, query := range []string{"limit=0", "limit=101", "limit=x", "after=ftjob-none"} {
 		h.send(t, "GET", "/v1/fine_tuning/jobs?"+query, "").wantError(t, 400, "invalid_value")
+	}
+	for id, want := range map[string]string{"ftevent-12": "job_not_found", "ftevent-0": "invalid_value", "ftevent-+1": "invalid_value", "ftckpt_1": "invalid_value",
+		"ftevent-01": "invalid_value", "ftevent-1234567890123456789": "invalid_value"} {
+		h.send(t, "GET", "/v1/fine_tuning/jobs/ftjob-none/events?after="+url.QueryEscape(id), "").wantError(t, map[bool]int{true: 404, false: 400}[want == "job_not_found"], want)
 	}
 	for _, call := range []string{"GET ", "GET /events", "GET /checkpoints", "POST /cancel", "POST /pause", "POST /resume"} {
 		method, rest, _ := strings.Cut(call, " ")
