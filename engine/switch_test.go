@@ -37,16 +37,52 @@ func TestSwitch(t *testing.T) {
 	request := engine.Request{Prompt: []int32{1, 2, 3}, N: 2, MaxTokens: 12, Params: sampler.Greedy(), IgnoreEOS: true}
 	pinned := request
 	pinned.Version = 1
+	drawAll(t, e, request, pinned)
+	if err := <-swapped; err != nil {
+		t.Fatal(err)
+	}
+	e.Close()
+	moved := 0
+	for _, d := range done {
+		if !slices.IsSorted(d.Versions) || len(d.Versions) != 12 {
+			t.Fatalf("versions %v", d.Versions)
+		}
+		if d.Versions[0] == 1 && d.Versions[11] == 2 {
+			moved++
+			checkMoved(t, c, request, d)
+		}
+	}
+	if moved != 2 || len(done) != 4 {
+		t.Errorf("%d of %d samples moved; want 2 of 4, for two named version 1", moved, len(done))
+	}
+	for _, v := range runner.Violations() {
+		t.Error(v)
+	}
+}
+
+// checkMoved says whether what came after the swap is what version 2 says after what came before.
+func checkMoved(t *testing.T, c engine.Config, request engine.Request, d engine.Completion) {
+	t.Helper()
+	at := slices.Index(d.Versions, 2)
+	request.N, request.Prompt, request.MaxTokens = 1, append(slices.Clone(d.Prompt), d.Output[:at]...), 12-at
+	if want := enginetest.Reference(c, request, 2, 0).Output; !slices.Equal(d.Output[at:], want) {
+		t.Errorf("after the swap came %v; version 2 says %v", d.Output[at:], want)
+	}
+}
+
+// drawAll has requests answered to their ends.
+func drawAll(t *testing.T, e *engine.Engine, requests ...engine.Request) {
+	t.Helper()
 	var streams []*engine.Stream
-	for _, r := range []engine.Request{request, pinned} {
+	for _, r := range requests {
 		s, err := e.Submit(context.Background(), r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		streams = append(streams, s)
 	}
-	for _, s := range streams {
-		for finished := 0; finished < 2; {
+	for i, s := range streams {
+		for finished := 0; finished < requests[i].N; {
 			event, err := s.Next(context.Background())
 			if err != nil {
 				t.Fatal(err)
@@ -55,32 +91,5 @@ func TestSwitch(t *testing.T) {
 				finished++
 			}
 		}
-	}
-	if err := <-swapped; err != nil {
-		t.Fatal(err)
-	}
-	e.Close()
-	for _, c := range done {
-		if !slices.IsSorted(c.Versions) || len(c.Versions) != 12 {
-			t.Errorf("versions %v", c.Versions)
-		}
-	}
-	moved := 0
-	for _, d := range done {
-		if d.Versions[0] == 1 && d.Versions[11] == 2 {
-			moved++
-			at := slices.Index(d.Versions, 2)
-			rest := request
-			rest.N, rest.Prompt, rest.MaxTokens = 1, append(slices.Clone(d.Prompt), d.Output[:at]...), 12-at
-			if want := enginetest.Reference(c, rest, 2, 0).Output; !slices.Equal(d.Output[at:], want) {
-				t.Errorf("after the swap came %v; version 2 says %v", d.Output[at:], want)
-			}
-		}
-	}
-	if moved != 2 || len(done) != 4 {
-		t.Errorf("%d of %d samples moved; want 2 of 4, for two named version 1", moved, len(done))
-	}
-	for _, v := range runner.Violations() {
-		t.Error(v)
 	}
 }

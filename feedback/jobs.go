@@ -42,7 +42,7 @@ type Event struct {
 const (
 	MaxFileBytes   = 64 << 20
 	maxFilesTenant = 256
-	maxJobsTenant  = 1000
+	maxJobsTenant  = 1000 // past it the oldest job that is over makes room
 )
 
 // ErrFull says that a tenant has as much as it may have.
@@ -53,13 +53,32 @@ func (s *Store) PutJob(ctx context.Context, j Job) error {
 	now, body := s.options.Now().UnixMilli(), orEmpty(j.Body)
 	return s.change(ctx, func(tx *sql.Tx) error {
 		n := 0
-		if err := tx.QueryRow("SELECT count(*) FROM jobs WHERE tenant = ? AND id <> ?", j.Tenant, j.ID).Scan(&n); err != nil || n >= maxJobsTenant {
-			return orFull(err)
+		err := tx.QueryRow("SELECT count(*) FROM jobs WHERE tenant = ? AND id <> ?", j.Tenant, j.ID).Scan(&n)
+		if err == nil && n >= maxJobsTenant {
+			err = makeRoom(tx, j.Tenant)
 		}
-		_, err := tx.Exec(`INSERT INTO jobs(id, tenant, state, body, created_ms, updated_ms) VALUES(?,?,?,?,?,?)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO jobs(id, tenant, state, body, created_ms, updated_ms) VALUES(?,?,?,?,?,?)
 			ON CONFLICT(id) DO UPDATE SET state = excluded.state, body = excluded.body, updated_ms = excluded.updated_ms`, j.ID, j.Tenant, j.State, body, now, now)
 		return err
 	})
+}
+
+// makeRoom forgets the tenant's oldest job that is over, with its events. ErrFull where none is.
+func makeRoom(tx *sql.Tx, tenant string) error {
+	id := ""
+	err := tx.QueryRow("SELECT id FROM jobs WHERE tenant = ? AND state IN('succeeded','failed','cancelled') ORDER BY created_ms, id LIMIT 1", tenant).Scan(&id)
+	if none(err) {
+		return ErrFull
+	}
+	for _, query := range []string{"DELETE FROM jobs WHERE id = ?", "DELETE FROM events WHERE subject = 'job:' || ?"} {
+		if err == nil {
+			_, err = tx.Exec(query, id)
+		}
+	}
+	return err
 }
 
 func orFull(err error) error {
@@ -106,11 +125,12 @@ func (s *Store) PutFile(ctx context.Context, f File) error {
 	}
 	now, sum := s.options.Now().UnixMilli(), sha256.Sum256(f.Content)
 	return s.change(ctx, func(tx *sql.Tx) error {
-		n := 0
-		if err := tx.QueryRow("SELECT count(*) FROM files WHERE tenant = ?", f.Tenant).Scan(&n); err != nil || n >= maxFilesTenant {
+		n, bytes := 0, 0
+		err := tx.QueryRow("SELECT count(*), coalesce(sum(length(content)), 0) FROM files WHERE tenant = ?", f.Tenant).Scan(&n, &bytes)
+		if err != nil || n >= maxFilesTenant || int64(bytes+len(f.Content)) > s.options.MaxFilesBytes {
 			return orFull(err)
 		}
-		_, err := tx.Exec("INSERT INTO files(id, tenant, name, purpose, content, sha256, created_ms) VALUES(?,?,?,?,?,?,?)", f.ID, f.Tenant, f.Name, f.Purpose, f.Content, sum[:], now)
+		_, err = tx.Exec("INSERT INTO files(id, tenant, name, purpose, content, sha256, created_ms) VALUES(?,?,?,?,?,?,?)", f.ID, f.Tenant, f.Name, f.Purpose, f.Content, sum[:], now)
 		return err
 	})
 }

@@ -22,25 +22,27 @@ import (
 
 // Options of Open. The zero value is valid.
 type Options struct {
-	Retention time.Duration    // after which a completion expires; 0 = 7 days
-	MaxBytes  int64            // of the file; past it Prune takes the oldest away, at twice as much nothing is stored; 0 = 16 GiB
-	KeepText  bool             // texts of prompts and outputs are stored beside their token ids
-	Now       func() time.Time // nil = time.Now; a time is data, no order depends on it
+	Retention     time.Duration    // after which a completion expires; 0 = 7 days
+	MaxBytes      int64            // of the file; past it Prune takes the oldest away, at twice as much nothing is stored; 0 = 16 GiB
+	MaxFilesBytes int64            // of a tenant's files together; 0 = 1 GiB
+	KeepText      bool             // texts of prompts and outputs are stored beside their token ids
+	Now           func() time.Time // nil = time.Now; a time is data, no order depends on it
 
 	maxLogBytes int64 // of the write-ahead log while somebody reads; 0 = 1 GiB
 }
 
 // Bounds of the store.
 const (
-	defaultRetention = 7 * 24 * time.Hour
-	defaultMaxBytes  = 16 << 30
-	maxGroup         = 256     // operations of one commit
-	maxWaiting       = 1 << 12 // operations that wait for the writer; one more waits outside
-	readers          = 4
-	maxExports       = 2       // at one time; one more waits, so that other reads never do
-	pageBytes        = 4 << 10 // of the file
-	logCopyBytes     = 4 << 20 // of the write-ahead log that are not in the file, before they are copied there
-	defaultMaxLog    = 1 << 30
+	defaultRetention  = 7 * 24 * time.Hour
+	defaultMaxBytes   = 16 << 30
+	defaultFilesBytes = 1 << 30
+	maxGroup          = 256     // operations of one commit
+	maxWaiting        = 1 << 12 // operations that wait for the writer; one more waits outside
+	readers           = 4
+	maxExports        = 2       // at one time; one more waits, so that other reads never do
+	pageBytes         = 4 << 10 // of the file
+	logCopyBytes      = 4 << 20 // of the write-ahead log that are not in the file, before they are copied there
+	defaultMaxLog     = 1 << 30
 )
 
 func (o Options) withDefaults() Options {
@@ -52,6 +54,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.maxLogBytes == 0 {
 		o.maxLogBytes = defaultMaxLog
+	}
+	if o.MaxFilesBytes == 0 {
+		o.MaxFilesBytes = defaultFilesBytes
 	}
 	if o.Now == nil {
 		o.Now = time.Now

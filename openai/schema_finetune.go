@@ -44,7 +44,7 @@ func jobGraderSchema() Object {
 
 // finetuneSchemas are the components of the routes of files and jobs.
 func finetuneSchemas() map[string]Object {
-	plain, sample := Object{"type": "string"}, Object{"type": "string", "maxLength": MaxSampleBytes / 4}
+	plain, sample := Object{"type": "string"}, text(MaxSampleBytes)
 	part := func(of string) Object {
 		return members(map[string]Object{"object": words("list"), "data": list(ref(of), 0, 1<<20), "has_more": boolean, "first_id": plain, "last_id": plain}, "object", "data", "has_more")
 	}

@@ -9,9 +9,9 @@ var (
 	sessionKeyText = Object{"type": "string", "minLength": MinSessionKeyBytes, "maxLength": MaxSessionKeyBytes, "pattern": "^[!-~]*$"}
 )
 
-// shortText is a text that is not empty, within a limit in bytes, of which a character has up to four.
+// shortText is a text that is not empty. A limit in bytes is one in characters, too: a text of more characters is refused in any case.
 func shortText(maxBytes int) Object {
-	return Object{"type": "string", "minLength": 1, "maxLength": maxBytes / 4}
+	return Object{"type": "string", "minLength": 1, "maxLength": maxBytes}
 }
 
 // graderSchema is a grader by its type; training/reward reads it, and a test of package server compares them.
@@ -80,7 +80,7 @@ func learningSchemas() map[string]Object {
 			"phase_seconds": {"type": "number"}, "serving": versionSchema, "reason": plain, "feedback": members(map[string]Object{"stored": countSchema, "used": countSchema,
 				"waiting": countSchema}, "stored", "used", "waiting")}, "state", "source", "step", "phase", "serving", "feedback"),
 		"ObjectList":     members(map[string]Object{"object": words("list"), "data": list(anything, 0, 1<<20)}, "object", "data"),
-		"GraphRequest":   exactly(map[string]Object{"text": shortText(MaxGraphTextBytes), "problem": {"type": "string", "maxLength": MaxGraphProblemBytes / 4}, "format": words("json", "dot")}, "text"),
+		"GraphRequest":   exactly(map[string]Object{"text": shortText(MaxGraphTextBytes), "problem": text(MaxGraphProblemBytes), "format": words("json", "dot")}, "text"),
 		"SessionRequest": exactly(map[string]Object{"task_id": shortText(MaxTaskBytes), "api_key": sessionKeyText}, "task_id"),
 		"Session":        members(map[string]Object{"session_id": plain, "api_key": plain, "expires_at": timeSchema, "ended": boolean}, "session_id"),
 		"RewardRequest":  exactly(map[string]Object{"reward": rewardSchema, "interaction_id": shortText(MaxCompletionIDBytes)}, "reward"),

@@ -61,11 +61,10 @@ func (s *Server) files(ctx *fasthttp.RequestCtx, id string) *openai.Error {
 	if purpose := string(args.Peek("purpose")); purpose != "" {
 		all = slices.DeleteFunc(all, func(f feedback.File) bool { return f.Purpose != purpose })
 	}
-	switch order := string(args.Peek("order")); order {
-	case "asc":
+	switch order := args.Peek("order"); {
+	case string(order) == "asc":
 		slices.Reverse(all)
-	case "", "desc":
-	default:
+	case order != nil && string(order) != "desc":
 		return openai.Invalid("order", "invalid_value", "Invalid value for 'order' in the query: supported values are 'asc' and 'desc'.")
 	}
 	objects := make([]openai.FileObject, len(all))

@@ -69,7 +69,7 @@ func TestFilesAreListed(t *testing.T) {
 	if len(seen) != 4 || !seen[want[0]] || !seen[want[3]] || seen[notes.ID] {
 		t.Errorf("got %v; want %v", seen, want)
 	}
-	for _, query := range []string{"order=up", "limit=10001", "after=file-none"} {
+	for _, query := range []string{"order=up", "order=", "limit=10001", "after=file-none"} {
 		h.send(t, "GET", "/v1/files?"+query, "").wantError(t, 400, "invalid_value")
 	}
 }

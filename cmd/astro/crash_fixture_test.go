@@ -245,6 +245,7 @@ func askChat(url string, extra map[string]any) answer {
 // crowd are clients that complete, rate and repeat themselves until stop, or until the server is gone.
 type crowd struct {
 	l     *learner
+	p     *life
 	url   string
 	over  atomic.Bool
 	work  sync.WaitGroup
@@ -256,8 +257,8 @@ type crowd struct {
 var names atomic.Int64
 
 // crowded starts n clients.
-func (l *learner) crowded(url string, n int) *crowd {
-	c := &crowd{l: l, url: url}
+func (l *learner) crowded(p *life, url string, n int) *crowd {
+	c := &crowd{l: l, p: p, url: url}
 	for range n {
 		c.work.Go(func() {
 			for !c.over.Load() {
@@ -283,8 +284,11 @@ func (l *learner) note(wrong string) {
 	l.wrong = append(l.wrong, wrong)
 }
 
-// errGone says that a server gave no whole answer.
-var errGone = errors.New("the server is gone")
+// What clients hear besides an acknowledgement.
+var (
+	errGone    = errors.New("the server is gone") // there was no whole answer
+	errUnknown = errors.New("the completion is unknown")
+)
 
 // turn is one completion and what is said about it.
 func (c *crowd) turn() error {
@@ -298,10 +302,14 @@ func (c *crowd) turn() error {
 	}
 	c.asked.Add(1)
 	v := vote{completion: a.word("id"), key: fmt.Sprint("key-", names.Add(1)), reward: float64(rand.IntN(2))*2 - 1}
-	if err := c.l.rate(c.url, &v); err != nil {
-		if errors.Is(err, errGone) {
-			c.l.doubt(v)
-		}
+	err := c.l.rate(c.url, &v)
+	switch {
+	case errors.Is(err, errUnknown) && c.p.logs("an answer was not stored"): // the disk of a busy machine took longer than an answer waits
+		return nil
+	case errors.Is(err, errGone):
+		c.l.doubt(v)
+		return err
+	case err != nil:
 		return err
 	}
 	c.acked.Add(1)
@@ -317,6 +325,8 @@ func (l *learner) rate(url string, v *vote) error {
 	switch {
 	case a.status == 0:
 		return fmt.Errorf("%w: %w", errGone, a.err)
+	case a.status == 404:
+		return fmt.Errorf("%w: feedback: %s", errUnknown, a.text)
 	case a.status != 200:
 		return fmt.Errorf("feedback: %d %s", a.status, a.text)
 	case v.id != "" && (a.word("id") != v.id || a.body["duplicate"] != true):

@@ -56,7 +56,7 @@ func (l *learner) dieAt(point string, times int) {
 	p := l.begin("ASTRO_FAULT=" + point + ":" + strconv.Itoa(times))
 	var c *crowd
 	if url := p.listening(); url != "" {
-		c = l.crowded(url, 3)
+		c = l.crowded(p, url, 3)
 	}
 	select {
 	case <-p.ended:

@@ -44,7 +44,7 @@ func TestServerKilledAtAnyMoment(t *testing.T) {
 		}
 		p, url := l.up()
 		l.verify(p, url)
-		c := l.crowded(url, 4)
+		c := l.crowded(p, url, 4)
 		eventuallyTrue(t, "an acknowledged feedback", func() bool { return c.acked.Load() > 0 || p.dead() })
 		time.Sleep(time.Duration(r.IntN(1500)) * time.Millisecond)
 		c.stop()
@@ -65,12 +65,19 @@ func TestServerKilledAtAnyMoment(t *testing.T) {
 // says waits for a line of the log, which may come after the address.
 func (p *life) says(t *testing.T, what string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(p.log.String(), what); time.Sleep(5 * time.Millisecond) {
+	if !p.logs(what) {
+		t.Errorf("the log does not say %q: %s", what, p.log)
+	}
+}
+
+// logs says whether a line of the log comes.
+func (p *life) logs(what string) bool {
+	for deadline := time.Now().Add(5 * time.Second); !strings.Contains(p.log.String(), what); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Errorf("the log does not say %q: %s", what, p.log)
-			return
+			return false
 		}
 	}
+	return true
 }
 
 func (p *life) dead() bool {
@@ -209,7 +216,7 @@ func (l *learner) audit() (updates, used int) {
 func TestServerKilledAndDamageIsPassedOver(t *testing.T) {
 	l := newLearner(t)
 	p, url := l.up()
-	c := l.crowded(url, 4)
+	c := l.crowded(p, url, 4)
 	eventuallyTrue(t, "version 3", func() bool { return l.seen() >= 3 || p.dead() })
 	c.stop()
 	p.kill(t)
@@ -225,7 +232,7 @@ func TestServerKilledAndDamageIsPassedOver(t *testing.T) {
 	if served := int64(list.body["serving"].(float64)); served < newest-1 || served == newest {
 		t.Errorf("version %d is served; want %d or one learned from it", served, newest-1)
 	}
-	c = l.crowded(url, 4)
+	c = l.crowded(p, url, 4)
 	eventuallyTrue(t, "a version that was learned since", func() bool { return l.seen() > newest || p.dead() })
 	c.stop()
 	c.work.Wait()

@@ -67,7 +67,7 @@ func TestPoisonedByFullDisk(t *testing.T) {
 	l := newLearner(t)
 	disk := l.onDisk()
 	p, url := l.up()
-	c := l.crowded(url, 3)
+	c := l.crowded(p, url, 3)
 	eventuallyTrue(t, "version 3", func() bool { return l.seen() >= 3 || p.dead() })
 	c.stop()
 	c.work.Wait()
@@ -136,7 +136,7 @@ func (l *learner) goesOn(p *life, url string) {
 		v := vote{completion: askChat(url, nil).word("id"), key: fmt.Sprint("again-", names.Add(1)), reward: 1}
 		return l.rate(url, &v) == nil || p.dead()
 	})
-	c := l.crowded(url, 3)
+	c := l.crowded(p, url, 3)
 	eventuallyTrue(l.T, "a new version", func() bool { return l.seen() > was || p.dead() })
 	c.stop()
 	c.work.Wait()
@@ -154,7 +154,7 @@ func TestPoisonedByReadOnlyCheckpoints(t *testing.T) {
 	l := newLearner(t)
 	l.onDisk()
 	p, url := l.up()
-	c := l.crowded(url, 3)
+	c := l.crowded(p, url, 3)
 	eventuallyTrue(t, "version 2", func() bool { return l.seen() >= 2 || p.dead() })
 	policies := filepath.Join(l.store, "policies")
 	if err := syscall.Mount("tmpfs", policies, "tmpfs", syscall.MS_RDONLY, fmt.Sprintf("size=%dm", diskMiB)); err != nil {

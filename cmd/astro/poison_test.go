@@ -231,7 +231,7 @@ func TestStoppedInTheMiddleOfAnUpdate(t *testing.T) {
 	for _, phase := range []string{"gather", "learn", "publish"} {
 		p, url := l.up()
 		l.verify(p, url)
-		c := l.crowded(url, 3)
+		c := l.crowded(p, url, 3)
 		eventuallyTrue(t, "the phase "+phase, func() bool {
 			return c.acked.Load() > 2 && send("GET", url+"/learning", nil).word("phase") == phase || p.dead()
 		})

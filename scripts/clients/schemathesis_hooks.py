@@ -3,12 +3,15 @@
 In requests that follow the document, values are moved into what this model can do (its name, token ids below its vocabulary, prompts
 and answers that fit its context), and parameters that exclude each other are not sent together; so each of them must be answered.
 Graders are made such that this server can build them, files such that their purpose can use them, and lists are not asked to go on
-after an id that they cannot have.
+after an id that they cannot have. What a session is needed for is called with the key of one.
 Requests that break the document on purpose are sent as they are. Read by schemathesis through SCHEMATHESIS_HOOKS.
 """
 
+import json
 import os
 import re
+import urllib.request
+import uuid
 
 import schemathesis
 from schemathesis import GenerationMode
@@ -20,6 +23,7 @@ BLOCKS = {"text": {"text"}, "input_text": {"text"}, "output_text": {"text"}, "to
 BLOCK_NAMES = set().union(*BLOCKS.values())
 PLACEHOLDER = re.compile(r"\{\{ *(sample\.output_text|item\.[A-Za-z0-9_.-]{1,64}) *\}\}")
 LISTS = ("/v1/files", "/v1/fine_tuning/jobs")  # an id that such a list does not have is an error, and there are none
+START, IN_SESSION = "/rl/start_session", ("/rl/set_reward", "/rl/end_session")
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"], "additionalProperties": False}
 
 
@@ -119,7 +123,9 @@ def settle(body, path):
     settle_exclusions(body)
     settle_graders(body)
     if path == "/v1/files":
-        body["file"] = b'{"messages": []}\n'  # of any bytes, few are lines of JSON
+        body["file"] = '{"messages": []}\n'  # of any bytes, few are lines of JSON
+    if path == START and isinstance(body.get("api_key"), str):
+        body["api_key"] = uuid.uuid4().hex  # one key opens one session
 
 
 def settle_format(body):
@@ -215,6 +221,16 @@ def borrowed(operation):
     return names(schemas) - set().union(*[part.get("properties", {}) for part in [own, *own.get("anyOf", [])]])
 
 
+def in_session(request):
+    """Gives a request with the key of this run that of a new session in its place. One without it, to see whether it is refused, stays so."""
+    key = f"Bearer {os.environ['ASTRO_KEY']}"
+    if request.headers.get("Authorization") == key:
+        start = urllib.request.Request(os.environ["ASTRO_URL"] + START, b'{"task_id": "schemathesis"}', {"Authorization": key, "Content-Type": "application/json"})
+        with urllib.request.urlopen(start, timeout=60) as answer:
+            request.headers["Authorization"] = f"Bearer {json.load(answer)['api_key']}"
+    return request
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     if case.operation.path == "/v1/models/{id}" and (case.meta is None or case.meta.generation.mode == GenerationMode.POSITIVE):
@@ -223,6 +239,8 @@ def before_call(context, case, kwargs):
         return
     if case.operation.path in LISTS and case.query:
         case.query.pop("after", None)
+    if case.operation.path in IN_SESSION:
+        kwargs["auth"] = in_session
     if isinstance(case.body, dict):
         for name in borrowed(case.operation) & set(case.body):
             del case.body[name]

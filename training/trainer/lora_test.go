@@ -204,11 +204,12 @@ func checkMerged(t *testing.T, tr *Trainer, before [][]float32) {
 	}
 }
 
-// One program and several make the same update, and a gradient that is not applied changes nothing.
+// One program and several, with LayerCheckpoints, make the same update, and a gradient that is not applied changes nothing.
 func TestLoRAGradientThenApplyIsAStep(t *testing.T) {
 	g, d := readGolden(t), goDevice(t)
 	batch, c := pack(t, 2, 14, g.examples())[0], g.withLoRA(LoRA{Rank: 2})
 	fused := newTrainer(t, d, load(t, d, "testdata/golden/before"), c)
+	c.LayerCheckpoints = true
 	parted := newTrainer(t, d, load(t, d, "testdata/golden/before"), c)
 	for range 3 {
 		want := step(t, fused, batch)
@@ -227,7 +228,7 @@ func TestLoRAGradientThenApplyIsAStep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := largestDifference(fused.weights, parted.weights); diff > 1e-6 {
+	if diff := largestDifference(fused.weights, parted.weights); diff > 1e-5 {
 		t.Errorf("weights differ by up to %g", diff)
 	}
 }
