@@ -2,10 +2,10 @@ package openai
 
 // Schemas of files and fine-tuning jobs.
 
-// exactly is members that has no others.
+// exactly is members that has no others, as readMembers reads it: one that is not known may be null at most, which means that it is not given.
 func exactly(properties map[string]Object, needed ...string) Object {
 	o := members(properties, needed...)
-	o["additionalProperties"] = false
+	o["additionalProperties"] = Object{"type": "null"}
 	return o
 }
 

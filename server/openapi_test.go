@@ -81,7 +81,9 @@ func TestGraderSchemas(t *testing.T) {
 			spec[name] = value
 		}
 		spec["other"] = json.RawMessage("1")
-		accepted("with another member", kind["additionalProperties"] != false)
+		accepted("with another member", false)
+		spec["other"] = json.RawMessage("null")
+		accepted("with another member that is null", true)
 		delete(spec, "other")
 		for name := range properties {
 			if spec[name] == nil {

@@ -31,6 +31,7 @@ type learnFlags struct {
 	lr          float64
 	prompts     int
 	checkpoints bool // of layers
+	loraRank    int
 	keyShare    float64
 	staleness   int64
 	served      int
@@ -61,6 +62,7 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.Float64Var(&l.lr, "learn-rate", 0, "learning rate; 0 = 3e-4 for models of less than 10 million parameters, 1e-6 for others")
 	f.IntVar(&l.prompts, "learn-prompts", l.prompts, "prompts that an update gathers rollouts of, 8 of each")
 	f.BoolVar(&l.checkpoints, "learn-layer-checkpoints", false, "train with much less memory for a third more time")
+	f.IntVar(&l.loraRank, "learn-lora-rank", 0, "train a change of this rank in each matrix, in place of the weights (LoRA); it wants about ten times the learning rate; 0 = all weights")
 	f.Float64Var(&l.keyShare, "learn-key-share", 0, "share of an update's rated completions that one API key may have rated; 0 = all")
 	f.Int64Var(&l.staleness, "learn-staleness", l.staleness, "policy versions that a rated completion may be behind when it is learned from")
 	f.IntVar(&l.served, "learn-served", l.served, "rated completions that an update learns from, at most")

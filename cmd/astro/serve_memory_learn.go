@@ -12,5 +12,5 @@ func (l *learnFlags) memory(b *backend) (sets int, trainingBytes int64) {
 		return sets, 0
 	}
 	c := (&learning{flags: *l}).settings(b)
-	return sets + 1, trainer.Memory(b.config, c.Rows, c.RowTokens, c.Optimizer.LayerCheckpoints) // and a candidate
+	return sets + 1, trainer.Memory(b.config, c.Rows, c.RowTokens, c.Optimizer) // and a candidate
 }

@@ -13,6 +13,7 @@ import (
 	"astro/training/grpo"
 	"astro/training/random"
 	"astro/training/recipe"
+	"astro/training/trainer"
 )
 
 // What a server that learns countdown draws its problems with. Streams keep them apart from those that recipes test on.
@@ -86,6 +87,9 @@ func (l *learning) settings(b *backend) grpo.Config {
 		c.Optimizer.PeakLR, c.MaxTokens = 1e-6, b.context/2
 	}
 	c.Optimizer.LayerCheckpoints = l.flags.checkpoints
+	if l.flags.loraRank > 0 {
+		c.Optimizer.LoRA = trainer.LoRA{Rank: l.flags.loraRank, Seed: c.Seed}
+	}
 	if l.flags.lr > 0 {
 		c.Optimizer.PeakLR = l.flags.lr
 	}
