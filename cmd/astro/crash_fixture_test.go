@@ -38,6 +38,8 @@ type learner struct {
 	wrong    []string
 	serving  int64 // highest version that was seen
 	verified int   // of told
+
+	missing, twice int // of told, at the last audit
 }
 
 // vote is an acknowledged feedback.

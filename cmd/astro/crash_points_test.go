@@ -20,7 +20,7 @@ const killsPerPoint = 3
 // acknowledged, and the next one finds its way.
 func TestServerKilledAtEachPoint(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
-	kills, acknowledged := 0, 0
+	kills, acknowledged, missing := 0, 0, 0
 	for _, point := range fault.Points() {
 		t.Run(point, func(t *testing.T) {
 			l := newLearner(t)
@@ -32,11 +32,11 @@ func TestServerKilledAtEachPoint(t *testing.T) {
 				kills++
 			}
 			l.audit()
-			acknowledged += l.votes()
-			t.Logf("%d kills: %d feedbacks were acknowledged, 0 are missing; version %d", killsPerPoint, l.votes(), l.serving)
+			acknowledged, missing = acknowledged+l.votes(), missing+l.missing
+			t.Logf("%d kills: %d feedbacks were acknowledged, %d are missing, %d are there twice; version %d", killsPerPoint, l.votes(), l.missing, l.twice, l.serving)
 		})
 	}
-	t.Logf("%d kills at %d points: %d feedbacks were acknowledged, 0 are missing", kills, len(fault.Points()), acknowledged)
+	t.Logf("%d kills at %d points: %d feedbacks were acknowledged, %d are missing", kills, len(fault.Points()), acknowledged, missing)
 }
 
 // timesOf is how often a point is passed before the kill: commits are many, updates few.

@@ -56,8 +56,8 @@ func TestServerKilledAtAnyMoment(t *testing.T) {
 	l.verify(p, url)
 	p.kill(t)
 	updates, used := l.audit()
-	if t.Logf("%d kills: %d feedbacks were acknowledged, 0 are missing, 0 are there twice; version %d; %d updates learned from %d rated completions, none twice", n+1, l.votes(), l.serving,
-		updates, used); l.votes() < n || l.serving < 2 {
+	if t.Logf("%d kills: %d feedbacks were acknowledged, %d are missing, %d are there twice; version %d; %d updates learned from %d rated completions", n+1, l.votes(), l.missing, l.twice,
+		l.serving, updates, used); l.votes() < n || l.serving < 2 {
 		t.Errorf("%d acknowledged, version %d: the kills come before there is anything to lose", l.votes(), l.serving)
 	}
 }
@@ -185,7 +185,14 @@ func (l *learner) audit() (updates, used int) {
 			there[f.ID]++
 		}
 	}
+	l.missing, l.twice = 0, 0
 	for _, v := range l.told {
+		switch n := there[v.id]; {
+		case n == 0:
+			l.missing++
+		case n > 1:
+			l.twice++
+		}
 		if there[v.id] != 1 {
 			l.Errorf("feedback %+v was acknowledged and is there %d times", v, there[v.id])
 		}
