@@ -57,7 +57,7 @@ func TestOpenAPI(t *testing.T) {
 // A grader is what its schema says: it needs those members and no others, and takes none that is not there.
 func TestGraderSchemas(t *testing.T) {
 	grader := openai.Schemas()["GraderValidateRequest"]["properties"].(openai.Object)["grader"].(openai.Object)
-	samples := map[string]string{"operation": `"eq"`, "expression": `"[0-9]"`, "name": `"ours"`, "graders": `{"a":{"type":"math"}}`, "calculate_output": `"a"`, "max_value": "2",
+	samples := map[string]string{"operation": `"eq"`, "expression": `"[0-9]"`, "name": `"ours"`, "graders": `{"a":{"type":"math"}}`, "calculate_output": `"a"`, "max_value": "2.0",
 		"tolerance": "0.5", "input": `"{{sample.output_text}}"`, "reference": `"{{item.answer}}"`}
 	kinds := grader["anyOf"].([]openai.Object)
 	for _, kind := range kinds {

@@ -47,7 +47,7 @@ func listed(t *testing.T, url string) string {
 	}
 	defer answer.Body.Close()
 	var list openai.ModelList
-	if err := json.NewDecoder(answer.Body).Decode(&list); err != nil || len(list.Data) != 1 {
+	if err := json.NewDecoder(answer.Body).Decode(&list); err != nil || len(list.Data) != 2 || list.Data[1].ID != list.Data[0].ID+"@v1" {
 		t.Fatalf("got %+v, %v; want one model", list, err)
 	}
 	return list.Data[0].ID

@@ -198,14 +198,14 @@ func (s *spec) math() (Grader, error) { return Math{}, nil }
 
 // countdown is the configured one, if there is one and the spec says nothing else.
 func (s *spec) countdown() (Grader, error) {
-	largest := defaultLargest
+	largest := float64(defaultLargest) // 2.0 is whole, too: JSON has one kind of number
 	if given := s.take("max_value", &largest); !given && s.named["countdown"] != nil {
 		return problemInGold{s.named["countdown"]}, nil
 	}
-	if largest < 1 || largest > defaultLargest {
-		return nil, fmt.Errorf("countdown grader: max_value %d; want 1 to %d", largest, defaultLargest)
+	if largest < 1 || largest > defaultLargest || largest != float64(int(largest)) {
+		return nil, fmt.Errorf("countdown grader: max_value %v; want a whole number from 1 to %d", largest, defaultLargest)
 	}
-	return problemInGold{CountdownGrader{Countdown{MaxValue: largest}}}, nil
+	return problemInGold{CountdownGrader{Countdown{MaxValue: int(largest)}}}, nil
 }
 
 func (s *spec) pattern() (Grader, error) { return NewPattern(s.text("expression", MaxPatternBytes)) }
