@@ -48,12 +48,15 @@ run: native build ## serve the demo model on this machine; prints its address an
 test: native ## run every test, on each backend that this machine has; names packages above 60 s
 	@scripts/test.sh all $(PACKAGES)
 
-.PHONY: test-crash
-test-crash: .cache-tokenizers ## kill the store CRASH_KILLS (200) times and at each point of a commit, the learning server SERVER_KILLS (60) times and 3 times at each point, the recipe in every stage CRASH_ROUNDS (2) times
+.PHONY: test-kills
+test-kills: .cache-tokenizers ## kill the store CRASH_KILLS (200) times and at each point of a commit, the learning server SERVER_KILLS (60) times and 3 times at each point
 	@ASTRO_TEST_CRASH_KILLS=$(CRASH_KILLS) go test -count 1 -tags invariants -v -run 'Killed|DamageIsSaid' ./feedback/ | grep -v '^=== '
 	@go test -count 1 -tags invariants,fault -v -run KilledAtEachPoint ./feedback/ | grep -v '^=== '
 	@ASTRO_TEST_SERVER_KILLS=$(SERVER_KILLS) go test -count 1 -tags invariants -v -run 'ServerKilled' ./cmd/astro/ | grep -v '^=== '
 	@go test -count 1 -tags invariants,fault -v -run ServerKilledAtEachPoint ./cmd/astro/ | grep -v '^=== '
+
+.PHONY: test-crash
+test-crash: test-kills ## those, and the recipe in every stage CRASH_ROUNDS (2) times
 	@ASTRO_TEST_CRASH_ROUNDS=$(CRASH_ROUNDS) go test -count 1 -tags invariants -v -run 'Killed|WholeMethod' ./training/recipe/pipeline/ | grep -v '^=== '
 
 .PHONY: test-xla
