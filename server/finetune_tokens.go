@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 
 	"astro/model/chat"
 	"astro/openai"
@@ -68,17 +67,4 @@ func (s *Server) Grader(spec json.RawMessage) (reward.Grader, error) {
 		return nil, err
 	}
 	return g, nil
-}
-
-// AnswerText is what an answer's tokens spell, without special ones.
-func (s *Server) AnswerText(ids []int32) string {
-	var text strings.Builder
-	stream := s.Tokenizer.NewStream()
-	for _, id := range ids {
-		if !s.Tokenizer.Special(id) {
-			text.WriteString(stream.Push(id))
-		}
-	}
-	text.WriteString(stream.Flush())
-	return text.String()
 }

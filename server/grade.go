@@ -97,9 +97,9 @@ func (s *Server) judge(f *feedback.Feedback, g reward.Grader, c *feedback.Comple
 	if answer == "" {
 		answer = fields["answer"]
 	}
-	item := reward.Item{Problem: fields["problem"], Gold: answer, Response: s.plainText(c.Output)}
+	item := reward.Item{Problem: fields["problem"], Gold: answer, Response: s.PlainText(c.Output)}
 	if item.Problem == "" {
-		item.Problem = s.plainText(c.Prompt)
+		item.Problem = s.PlainText(c.Prompt)
 	}
 	grade, err := s.grade(reward.WithFields(g, fields), item)
 	if err != nil {

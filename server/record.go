@@ -83,7 +83,7 @@ func (c *call) completion(choice *choice) *feedback.Completion {
 		row.Metadata = openai.Encode(c.options.Metadata)
 	}
 	if c.server.Store.KeepsText() {
-		prompt, output := c.server.textOf(p.ids), c.server.plainText(row.Output)
+		prompt, output := c.server.textOf(p.ids), c.server.PlainText(row.Output)
 		row.PromptText, row.OutputText = &prompt, &output
 	}
 	return row
@@ -120,8 +120,8 @@ func (c *call) paramsOf(p *prompt) json.RawMessage {
 	return openai.Encode(params)
 }
 
-// plainText spells tokens without the special ones, as an answer shows them.
-func (s *Server) plainText(ids []int32) string {
+// PlainText spells tokens without the special ones, as an answer shows them.
+func (s *Server) PlainText(ids []int32) string {
 	var text strings.Builder
 	stream := s.Tokenizer.NewStream()
 	for _, id := range ids {

@@ -7,6 +7,7 @@ import (
 
 	"astro/engine"
 	"astro/sampler"
+	"astro/training/eval"
 	"astro/training/grpo"
 	"astro/training/trainer"
 )
@@ -61,25 +62,18 @@ func (l *Loop) evaluate(ctx context.Context, version int64) (Evaluated, error) {
 // gradeAll gives the pass rate of samples, with its standard error over problems. What a grader fails on counts as wrong: a candidate
 // must not be published because its grader hangs.
 func (l *Loop) gradeAll(ctx context.Context, samples [][]grpo.Sample) (Evaluated, error) {
-	sum, squares := 0.0, 0.0
+	correct := make([][]bool, len(samples))
 	for i, group := range samples {
-		correct := 0.0
 		for _, s := range group {
 			grade, err := l.gradeOne(ctx, l.config.EvalProblems[i], s)
 			if err != nil && ctx.Err() != nil {
 				return Evaluated{}, err
 			}
-			correct += one(err == nil && grade.Correct)
+			correct[i] = append(correct[i], err == nil && grade.Correct)
 		}
-		share := correct / float64(max(1, len(group)))
-		sum, squares = sum+share, squares+share*share
 	}
-	n := float64(len(samples))
-	e := Evaluated{PassRate: sum / n, Samples: len(samples) * l.config.EvalSamples}
-	if n > 1 {
-		e.Error = math.Sqrt(max(0, squares/n-e.PassRate*e.PassRate) / (n - 1))
-	}
-	return e, nil
+	e := eval.AvgAtK(correct)
+	return Evaluated{PassRate: e.Mean, Error: e.SE, Samples: len(samples) * l.config.EvalSamples}, nil
 }
 
 func (l *Loop) gradeOne(ctx context.Context, p grpo.Problem, s grpo.Sample) (grpo.Grade, error) {

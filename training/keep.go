@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
 	"astro/feedback"
 )
@@ -46,7 +47,7 @@ func (p *Policies) tooMany(all []feedback.Policy) (old []feedback.Policy) {
 	stored := 0
 	for i := len(all) - 1; i > 0; i-- {
 		policy := all[i]
-		if policy.Path == "" || policy.Version == best || policy.Version == p.serving || contains(p.loaded, policy.Version) {
+		if policy.Path == "" || policy.Version == best || policy.Version == p.serving || slices.Contains(p.loaded, policy.Version) {
 			continue
 		}
 		if stored++; stored > p.config.KeepStored {

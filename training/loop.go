@@ -135,37 +135,20 @@ func (s *session) close() {
 // Run learns until ctx ends or an error that another try cannot mend; a failed update alone is none. Its error is ctx's at the end.
 func (l *Loop) Run(ctx context.Context) error {
 	defer l.end()
-	failures, hindered := 0, 0
+	failures := 0
 	for ctx.Err() == nil {
-		start := time.Now()
-		if !l.wait(ctx) {
-			break
-		}
-		err := l.update(ctx)
+		start, err := l.attempt(ctx)
 		switch {
-		case err == nil:
-			failures, hindered = 0, 0
-			l.freed()
 		case ctx.Err() != nil:
+		case err == nil:
+			failures = 0
+			l.rest(ctx, l.config.Every-time.Since(start))
 		case errors.Is(err, errNothing):
-			l.freed()
-			l.status.enter(phaseWait)
-			sleep(ctx, pollEvery)
-			continue
-		case ofTheDisk(err): // no pause: nobody would think of ending it
-			hindered++
-			l.hinder(err)
-			l.status.enter(phaseWait)
-			sleep(ctx, patience(err, hindered))
+			l.rest(ctx, pollEvery)
 		default:
 			failures++
-			l.status.failed()
 			l.fail(ctx, err, failures)
 			sleep(ctx, backOff(failures))
-		}
-		if err == nil && l.config.Every > 0 {
-			l.status.enter(phaseWait)
-			sleep(ctx, l.config.Every-time.Since(start))
 		}
 	}
 	return ctx.Err()
@@ -174,32 +157,53 @@ func (l *Loop) Run(ctx context.Context) error {
 // Make makes n updates and tells of each; version is 0 where nothing was published. An update that fails is tried again a few times.
 func (l *Loop) Make(ctx context.Context, n int, tell func(version int64, n Numbers)) error {
 	defer l.end()
-	failures, hindered := 0, 0
+	failures := 0
 	for made := 0; made < n; {
-		err := l.update(ctx)
+		_, err := l.attempt(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
 			l.drop()
-			if ofTheDisk(err) {
-				hindered++
-				l.hinder(err)
-				sleep(ctx, patience(err, hindered))
-				continue
-			}
 			if failures++; failures >= pauseFailures {
 				return fmt.Errorf("%d updates in a row failed, the last: %w", failures, err)
 			}
 			sleep(ctx, backOff(failures))
 			continue
 		}
-		l.freed()
-		made, failures, hindered = made+1, 0, 0
-		last := l.last
-		tell(last.published, last.numbers)
+		made, failures = made+1, 0
+		tell(l.last.published, l.last.numbers)
 	}
 	return nil
+}
+
+// attempt makes an update when one may begin, and again as long as only the disk hinders it: that is no failure, and no pause either,
+// for nobody would think of ending it. start is when the last try began.
+func (l *Loop) attempt(ctx context.Context) (start time.Time, err error) {
+	for hindered := 1; ; hindered++ {
+		start = time.Now()
+		if !l.wait(ctx) {
+			return start, ctx.Err()
+		}
+		err = l.update(ctx)
+		if ctx.Err() != nil || !ofTheDisk(err) {
+			break
+		}
+		l.hinder(err)
+		l.rest(ctx, patience(err, hindered))
+	}
+	if err == nil || errors.Is(err, errNothing) {
+		l.freed()
+	}
+	return start, err
+}
+
+// rest waits; who looks sees that nothing is done.
+func (l *Loop) rest(ctx context.Context, d time.Duration) {
+	if d > 0 {
+		l.status.enter(phaseWait)
+		sleep(ctx, d)
+	}
 }
 
 // Bounds of the Loop's own patience.
@@ -237,6 +241,7 @@ func (l *Loop) wait(ctx context.Context) bool {
 // fail records a failed update. The session is given up, so that the next one starts from what is on disk.
 func (l *Loop) fail(ctx context.Context, err error, failures int) {
 	l.drop()
+	l.status.failed()
 	l.log.Error("an update failed; serving goes on", "error", err, "failures", failures)
 	data, _ := json.Marshal(map[string]any{"failures": failures})
 	_ = l.store.Log(ctx, feedback.Event{Subject: "learning", Level: "error", Message: "an update failed: " + err.Error(), Data: data}) // the log has it too
@@ -348,13 +353,13 @@ func (l *Loop) skip(ctx context.Context, s *session, u *update) error {
 	if u.report.Updates > 0 {
 		l.drop()
 	}
-	row := u.row(l, s)
+	l.last = made{0, u.numbers(l)}
+	row := u.row(l.config.Problems, l.last.numbers)
 	row.Parent, row.Reason = s.version, u.report.Refused
 	if row.Reason == "" {
 		row.Reason = "no group had contrast"
 	}
 	_, err := l.store.Commit(ctx, row)
-	l.last = made{0, u.numbers(l)}
 	l.status.learned(u, l.last.numbers, row.Reason)
 	return err
 }
@@ -366,27 +371,29 @@ func (l *Loop) publish(ctx context.Context, s *session, u *update) error {
 	if err != nil {
 		return err
 	}
-	eval, reason, err := l.check(ctx, s, c)
-	if err != nil {
-		return errors.Join(err, l.policies.Reject(ctx, c, u.row(l, s), "its evaluation failed"))
-	}
-	u.eval = eval
+	var reason string
+	u.eval, reason, err = l.check(ctx, s, c)
 	l.last = made{0, u.numbers(l)}
+	row := u.row(l.config.Problems, l.last.numbers)
+	if err != nil {
+		return errors.Join(err, l.policies.Reject(ctx, c, row, "its evaluation failed"))
+	}
 	if reason != "" {
 		l.drop() // the weights are not those of any policy
 		l.status.learned(u, l.last.numbers, reason)
-		return l.policies.Reject(ctx, c, u.row(l, s), reason)
+		return l.policies.Reject(ctx, c, row, reason)
 	}
 	l.status.enter(phasePublish)
-	if err := l.save(ctx, s, c, u); err != nil {
+	if err := l.save(ctx, s, c, row, u.eval); err != nil {
 		l.drop()
 		if errors.Is(err, errOvertaken) {
-			return l.policies.Reject(ctx, c, u.row(l, s), err.Error())
+			return l.policies.Reject(ctx, c, row, err.Error())
 		}
-		return errors.Join(err, l.policies.Reject(ctx, c, newUpdate(l.config.Job, s.version).row(l, s), "it could not be stored: "+err.Error()))
+		nothing := newUpdate(l.config.Job, s.version) // what the update read is read again by the next one
+		return errors.Join(err, l.policies.Reject(ctx, c, nothing.row(nil, nothing.numbers(l)), "it could not be stored: "+err.Error()))
 	}
-	if eval != nil {
-		s.parent = eval
+	if u.eval != nil {
+		s.parent = u.eval
 	}
 	l.status.published(u, l.last.numbers, c.Version)
 	l.last.published = c.Version
@@ -405,16 +412,16 @@ func (l *Loop) propose(s *session) (c Candidate, err error) {
 }
 
 // save makes a candidate durable and public.
-func (l *Loop) save(ctx context.Context, s *session, c Candidate, u *update) error {
+func (l *Loop) save(ctx context.Context, s *session, c Candidate, row feedback.Update, e *Evaluated) error {
 	var eval json.RawMessage
-	if u.eval != nil {
-		eval, _ = json.Marshal(u.eval)
+	if e != nil {
+		eval, _ = json.Marshal(e)
 	}
 	owner, err := json.Marshal(map[string]any{"stage": "online", "version": c.Version, "parent": c.Parent})
 	if err != nil {
 		return err
 	}
-	return l.policies.Publish(ctx, c, s.trainer.Content(owner), u.row(l, s), eval)
+	return l.policies.Publish(ctx, c, s.trainer.Content(owner), row, eval)
 }
 
 // current is the session on the served version.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -281,32 +282,26 @@ func (p *Policies) use(version int64) error {
 // dropOld lets go of versions that are too many; a canary stays.
 func (p *Policies) dropOld() error {
 	c := p.canary.Load()
-	for i := 0; len(p.loaded) > p.config.KeepLoaded && i < len(p.loaded); {
-		if old := p.loaded[i]; c == nil || c.version != old {
-			p.loaded = without(p.loaded, old)
-			if err := p.config.Engine.Drop(old); err != nil {
-				return err
-			}
+	for _, old := range slices.Clone(p.loaded) {
+		if len(p.loaded) <= p.config.KeepLoaded || c != nil && c.version == old {
 			continue
 		}
-		i++
+		p.loaded = without(p.loaded, old)
+		if err := p.config.Engine.Drop(old); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// without removes a version from a list, in place.
 func without(list []int64, v int64) []int64 {
-	out := make([]int64, 0, len(list))
-	for _, x := range list {
-		if x != v {
-			out = append(out, x)
-		}
-	}
-	return out
+	return slices.DeleteFunc(list, func(x int64) bool { return x == v })
 }
 
 // load brings a version onto the device if it is not there.
 func (p *Policies) load(ctx context.Context, version int64) error {
-	if version == p.serving || contains(p.loaded, version) {
+	if version == p.serving || slices.Contains(p.loaded, version) {
 		return nil
 	}
 	known, err := p.find(ctx, version)
@@ -342,8 +337,6 @@ func (p *Policies) hold(version int64, w *model.Weights) error {
 	return nil
 }
 
-func contains(list []int64, v int64) bool { return len(without(list, v)) < len(list) }
-
 func (p *Policies) find(ctx context.Context, version int64) (feedback.Policy, error) {
 	all, _, err := p.config.Store.Policies(ctx)
 	if err != nil {
@@ -372,7 +365,7 @@ func (p *Policies) List(ctx context.Context) (all []Known, serving, canaryVersio
 		return nil, 0, 0, 0, err
 	}
 	for _, one := range stored {
-		all = append(all, Known{one, one.Version == p.serving, one.Version == p.serving || contains(p.loaded, one.Version)})
+		all = append(all, Known{one, one.Version == p.serving, one.Version == p.serving || slices.Contains(p.loaded, one.Version)})
 	}
 	if c := p.canary.Load(); c != nil {
 		canaryVersion, percent = c.version, c.percent

@@ -2,6 +2,7 @@ package training
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"astro/engine"
@@ -61,7 +62,7 @@ func (u *update) addServed(rated []feedback.Rated, c LoopConfig) {
 		if len(u.rated) == c.Served.Completions {
 			continue // they wait for the next update
 		}
-		key := string(keyOf(r.Prompt))
+		key := fmt.Sprint(r.Prompt)
 		if byPrompt[key] == nil {
 			byPrompt[key], order = &grpo.Group{Problem: -1}, append(order, key)
 		}
@@ -71,7 +72,7 @@ func (u *update) addServed(rated []feedback.Rated, c LoopConfig) {
 	}
 	alone := grpo.Group{Problem: -1}
 	for _, key := range order {
-		if g := byPrompt[key]; grpo.Mixed(rewardsOf(g)) {
+		if g := byPrompt[key]; g.Mixed() {
 			u.groups = append(u.groups, *g)
 		} else {
 			alone.Rollouts = append(alone.Rollouts, g.Rollouts...)
@@ -92,26 +93,10 @@ func rolloutOf(r feedback.Rated, source int) grpo.Rollout {
 	return grpo.Rollout{Sample: s, Prompt: r.Prompt, Source: source, Grade: grpo.Grade{Reward: r.Reward, Correct: r.Reward > 0, Reason: "feedback"}}
 }
 
-func rewardsOf(g *grpo.Group) (all []float64) {
-	for _, r := range g.Rollouts {
-		all = append(all, r.Grade.Reward)
-	}
-	return all
-}
-
 // newest is the last version that drew a token; 0 = none.
 func newest(spans []feedback.Span) int64 {
 	if len(spans) == 0 {
 		return 0
 	}
 	return spans[len(spans)-1].Version
-}
-
-// keyOf makes token ids comparable.
-func keyOf(ids []int32) []byte {
-	b := make([]byte, 0, 4*len(ids))
-	for _, id := range ids {
-		b = append(b, byte(id), byte(id>>8), byte(id>>16), byte(id>>24))
-	}
-	return b
 }

@@ -89,8 +89,8 @@ func (l *Loop) roll(ctx context.Context, s *session) (groups []grpo.Group, tally
 	return groups, tally, err
 }
 
-// row is the update as the store keeps it.
-func (u *update) row(l *Loop, s *session) feedback.Update {
+// row is the update as the store keeps it, with its numbers.
+func (u *update) row(problems []grpo.Problem, n Numbers) feedback.Update {
 	row := feedback.Update{Job: u.job, Parent: u.version, Used: append([]feedback.Used{}, u.dropped...)}
 	for gi := range u.groups {
 		for ri := range u.groups[gi].Rollouts {
@@ -101,10 +101,10 @@ func (u *update) row(l *Loop, s *session) feedback.Update {
 				row.Used = append(row.Used, used)
 				continue
 			}
-			row.Rollouts = append(row.Rollouts, u.rollout(l, s, &u.groups[gi], gi, ri))
+			row.Rollouts = append(row.Rollouts, u.rollout(problems[u.groups[gi].Problem], r, gi, ri))
 		}
 	}
-	report, err := json.Marshal(u.numbers(l))
+	report, err := json.Marshal(n)
 	if err != nil {
 		report = []byte(fmt.Sprintf(`{"error":%q}`, err)) // a number that is none: the reason of the update says so
 	}
@@ -113,8 +113,7 @@ func (u *update) row(l *Loop, s *session) feedback.Update {
 }
 
 // rollout is one of the Loop's own as the store keeps it. Its id follows from what drew it, so that it cannot enter twice.
-func (u *update) rollout(l *Loop, s *session, g *grpo.Group, group, sample int) feedback.Rollout {
-	r, problem := &g.Rollouts[sample], l.config.Problems[g.Problem]
+func (u *update) rollout(problem grpo.Problem, r *grpo.Rollout, group, sample int) feedback.Rollout {
 	sum := sha256.Sum256([]byte(fmt.Sprint(u.job, "\x00", problem.ID, "\x00", u.version, "\x00", group, "\x00", sample, "\x00", r.Tokens, "\x00", u.began.UnixNano())))
 	return feedback.Rollout{ID: hex.EncodeToString(sum[:16]), Problem: problem.ID, Version: u.version, Prompt: problem.Prompt, Output: r.Tokens, Logprobs: r.Logprobs,
 		Reward: r.Grade.Reward, Advantage: r.Advantage, Reason: r.Grade.Reason}

@@ -99,12 +99,17 @@ func (g *graphFlags) read(in io.Reader) (*reasoning.Graph, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--problem: %w", err)
 		}
-		words, whole := reward.CountdownWords(text)
-		graph := reasoning.Countdown(reward.Countdown{MaxValue: g.maxValue}, p, words)
-		graph.Cut = graph.Cut || !whole
-		return graph, nil
+		return countdownGraph(g.maxValue, p, text), nil
 	}
 	return nil, fmt.Errorf("unknown --domain %q: want text or countdown", g.domain)
+}
+
+// countdownGraph is the graph of an answer to a problem of the numbers game, as much of it as can be read.
+func countdownGraph(maxValue int, p reward.CountdownProblem, text string) *reasoning.Graph {
+	words, whole := reward.CountdownWords(text)
+	graph := reasoning.Countdown(reward.Countdown{MaxValue: maxValue}, p, words)
+	graph.Cut = graph.Cut || !whole
+	return graph
 }
 
 // answerIn takes the answer out of what was given: a JSON object that holds one, or a text.

@@ -28,7 +28,7 @@ func (l *learning) newJobs(b *backend, name string) (*training.Jobs, error) {
 	if err != nil {
 		return nil, err
 	}
-	imitate, learn := sft.Default(), l.settings(b)
+	imitate, learn := sft.Default(), l.flags.settings(b)
 	imitate.RowTokens, imitate.Rows = b.context-1, learn.Rows
 	imitate.Optimizer.PeakLR = learn.Optimizer.PeakLR
 	return training.NewJobs(training.JobsConfig{Policies: l.policies, Device: d, Name: name, Dir: filepath.Join(l.flags.store, "jobs"), Learn: learn, Imitate: imitate,
@@ -36,7 +36,7 @@ func (l *learning) newJobs(b *backend, name string) (*training.Jobs, error) {
 		Tokens: func(e *openai.TuneExample) (prompt, completion []int32, err error) {
 			return l.server.Load().TuneTokens(e)
 		},
-		Text:   func(ids []int32) string { return l.server.Load().AnswerText(ids) },
+		Text:   func(ids []int32) string { return l.server.Load().PlainText(ids) },
 		Grader: func(spec json.RawMessage) (reward.Grader, error) { return l.server.Load().Grader(spec) }}), nil
 }
 
@@ -85,9 +85,7 @@ func graph(problem, text string) (any, string, error) {
 	}
 	g := reasoning.Text(problem, text)
 	if p, err := reward.ParseCountdown(problem); err == nil {
-		words, whole := reward.CountdownWords(text)
-		g = reasoning.Countdown(reward.Countdown{MaxValue: countdown.CD4.MaxValue}, p, words)
-		g.Cut = g.Cut || !whole
+		g = countdownGraph(countdown.CD4.MaxValue, p, text)
 	}
 	var asJSON, dot bytes.Buffer
 	if err := g.WriteJSON(&asJSON); err != nil {

@@ -16,6 +16,7 @@ import (
 	"astro/engine"
 	"astro/feedback"
 	"astro/internal/telemetry"
+	"astro/model"
 	"astro/server"
 	"astro/training"
 	"astro/training/recipe"
@@ -131,7 +132,7 @@ func (l *learning) begin(ctx context.Context, b *backend, o serveOptions, tracer
 	if l == nil {
 		return nil
 	}
-	dtype, err := parseDType(o.dtype)
+	dtype, err := model.ParseDType(o.dtype)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,6 @@ func (l *learnFlags) memory(b *backend) (sets int, trainingBytes int64) {
 	if l.learn == "" {
 		return sets, 0
 	}
-	c := (&learning{flags: *l}).settings(b)
+	c := l.settings(b)
 	return sets + 1, trainer.Memory(b.config, c.Rows, c.RowTokens, c.Optimizer) // and a candidate
 }

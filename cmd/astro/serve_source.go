@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gomlx/compute/dtypes"
-
-	"astro/model"
 	"astro/server"
 	"astro/training"
 	"astro/training/countdown"
@@ -30,7 +27,7 @@ const smallModel = 10_000_000
 
 // source says what to learn from.
 func (l *learning) source(b *backend, o serveOptions) (training.LoopConfig, error) {
-	c := training.LoopConfig{Name: l.flags.learn, Learn: l.settings(b), Every: l.flags.every, EvalEvery: l.flags.evalEvery,
+	c := training.LoopConfig{Name: l.flags.learn, Learn: l.flags.settings(b), Every: l.flags.every, EvalEvery: l.flags.evalEvery,
 		Served: training.Served{Learn: true, Completions: l.flags.served, MaxStaleness: l.flags.staleness, MaxKeyShare: l.flags.keyShare}}
 	switch l.flags.learn {
 	case "feedback":
@@ -78,20 +75,20 @@ func (l *learning) fitting(r *recipe.RewardProblems, answerTokens, contextTokens
 }
 
 // settings are those of the recipe, for rollouts that a clipped weight may still be learned from when another version learns.
-func (l *learning) settings(b *backend) grpo.Config {
+func (l *learnFlags) settings(b *backend) grpo.Config {
 	c := grpo.Default()
-	c.Prompts, c.MaxRounds, c.Mini, c.Objective.Staleness.TIS = l.flags.prompts, 1, 2, 2
+	c.Prompts, c.MaxRounds, c.Mini, c.Objective.Staleness.TIS = l.prompts, 1, 2, 2
 	c.RowTokens = b.context - 1
 	c.MaxTokens = max(1, min(b.context/2, 200))
 	if b.config.Params() >= smallModel {
 		c.Optimizer.PeakLR, c.MaxTokens = 1e-6, b.context/2
 	}
-	c.Optimizer.LayerCheckpoints = l.flags.checkpoints
-	if l.flags.loraRank > 0 {
-		c.Optimizer.LoRA = trainer.LoRA{Rank: l.flags.loraRank, Seed: c.Seed}
+	c.Optimizer.LayerCheckpoints = l.checkpoints
+	if l.loraRank > 0 {
+		c.Optimizer.LoRA = trainer.LoRA{Rank: l.loraRank, Seed: c.Seed}
 	}
-	if l.flags.lr > 0 {
-		c.Optimizer.PeakLR = l.flags.lr
+	if l.lr > 0 {
+		c.Optimizer.PeakLR = l.lr
 	}
 	c.Rows = max(1, 2048/c.RowTokens)
 	return c
@@ -119,8 +116,6 @@ func countdownSource(c *training.LoopConfig, b *backend) error {
 	c.Returns = recipe.CountdownReturns
 	return nil
 }
-
-func parseDType(name string) (dtypes.DType, error) { return model.ParseDType(name) }
 
 // policyList is what the server shows of all policies.
 func policyList(name string, all []training.Known, serving, canary int64, percent int) server.PolicyList {

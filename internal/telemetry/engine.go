@@ -31,22 +31,7 @@ type Queue struct {
 // engineCollector reads a EngineState whenever metrics are read.
 type engineCollector struct{ state func() EngineState }
 
-// reading is one line of the table below.
-type reading struct {
-	desc  *prometheus.Desc
-	kind  prometheus.ValueType
-	value func(*EngineState) float64
-}
-
-func gauge(name, help string, value func(*EngineState) float64) reading {
-	return reading{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, value}
-}
-
-func counter(name, help string, value func(*EngineState) uint64) reading {
-	return reading{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(s *EngineState) float64 { return float64(value(s)) }}
-}
-
-var readings = []reading{
+var readings = []reading[EngineState]{
 	gauge("vllm:num_requests_running", "Sequences with a slot.", func(s *EngineState) float64 { return float64(s.Running) }),
 	gauge("vllm:num_requests_waiting", "Sequences without one.", func(s *EngineState) float64 { return float64(s.Waiting) }),
 	gauge("vllm:kv_cache_usage_perc", "Share of pages that sequences hold; 1 = all.", func(s *EngineState) float64 {
@@ -78,9 +63,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *engineCollector) Describe(out chan<- *prometheus.Desc) {
-	for i := range readings {
-		out <- readings[i].desc
-	}
+	describe(out, readings)
 	for _, desc := range []*prometheus.Desc{waitingDesc, sleepDesc, sourceDesc, cachedDesc, queuedDesc, tokensDesc, cacheDesc} {
 		out <- desc
 	}
@@ -89,10 +72,7 @@ func (c *engineCollector) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *engineCollector) Collect(out chan<- prometheus.Metric) {
 	s := c.state()
-	for i := range readings {
-		r := &readings[i]
-		out <- prometheus.MustNewConstMetric(r.desc, r.kind, r.value(&s))
-	}
+	collect(out, readings, &s)
 	set := func(desc *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}

@@ -33,6 +33,9 @@ func (g *Group) rewards() []float64 {
 	return all
 }
 
+// Mixed says whether the group's rewards differ.
+func (g *Group) Mixed() bool { return Mixed(g.rewards()) }
+
 // Tally counts what gathering saw.
 type Tally struct {
 	Rounds    int
@@ -201,7 +204,7 @@ func (l *Learner) contrast(groups []Group, p *prompts, t *Tally) []Group {
 		}
 		p.saw(g.Problem, correct/float64(len(g.Rollouts)))
 		t.Groups++
-		if Mixed(g.rewards()) {
+		if g.Mixed() {
 			t.Mixed++
 			mixed = append(mixed, g)
 		}

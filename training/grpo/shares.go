@@ -26,7 +26,7 @@ type place struct {
 func contrasting(groups []Group) []Group {
 	var kept []Group
 	for _, g := range groups {
-		if Mixed(g.rewards()) {
+		if g.Mixed() {
 			kept = append(kept, g)
 		}
 	}
