@@ -14,12 +14,22 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the first signal asks commands to end in order, a second one ends the process
-	if err := newRootCommand().ExecuteContext(ctx); err != nil {
+	if err := newRootCommand().ExecuteContext(untilSignal()); err != nil {
 		fmt.Fprintln(os.Stderr, "astro:", err)
 		os.Exit(1)
 	}
+}
+
+// untilSignal is done at the first signal, which asks commands to end in order; from then on a second one ends the process: its handler
+// is gone before any command hears of the first, so what a command says then is true.
+func untilSignal() context.Context {
+	signaled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, end := context.WithCancelCause(context.Background())
+	context.AfterFunc(signaled, func() {
+		stop()
+		end(context.Cause(signaled))
+	})
+	return ctx
 }
 
 func newRootCommand() *cobra.Command {
