@@ -69,9 +69,12 @@ func loopState(g *graph.Graph, n int) (i, told, step, total *graph.Node) {
 // withNatives opens a device whose programs can call native functions.
 func withNatives(t *testing.T) *Device {
 	t.Helper()
+	if _, err := FindPlugin(XLACPU, ""); err != nil {
+		t.Skipf("the XLA CPU plugin is missing: %v", err)
+	}
 	d, err := Open(Options{Backend: string(XLACPU), CacheDir: os.Getenv("ASTRO_TEST_NATIVES_CACHE")})
 	if err != nil {
-		t.Skipf("the XLA CPU plugin is missing: %v", err)
+		t.Fatal(err)
 	}
 	if err := d.Natives(); err != nil {
 		t.Skipf("the XLA CPU plugin calls no native functions: %v", err)
