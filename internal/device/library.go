@@ -52,6 +52,38 @@ var theLibrary = &library{impls: map[string]Implementation{}, functions: map[str
 
 func init() { graph.VJPRegistration[graph.NodeTypeCall] = differentiate }
 
+// NativeCall is a call of a native function where the device has them.
+type NativeCall struct {
+	Name       string // of the library function; calls with other attributes are other functions
+	Target     string // as in DeclareNative
+	Attributes map[string]any
+	Aliases    map[int]int // result -> operand, as in CustomCall
+}
+
+// CallNative is Call of a function with a body that is one custom call on devices with native functions. Unlike with Call the reference may
+// depend on the attributes.
+func CallNative(n NativeCall, reference Reference, in ...*graph.Node) []*graph.Node {
+	h := fnv.New64a()
+	fmt.Fprint(h, n.Target, ";", attributeText(n.Target, n.Attributes))
+	name := fmt.Sprintf("%s_%016x", n.Name, h.Sum64())
+	theLibrary.implementOnce(name, Implementation{Body: func(kind Kind, f Signature) string {
+		if Natives(kind) != nil {
+			return ""
+		}
+		return CustomCall(f, n.Target, n.Attributes, n.Aliases)
+	}})
+	return Call(name, reference, in...)
+}
+
+// implementOnce is Implement of what may be there already, the same.
+func (l *library) implementOnce(name string, i Implementation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, there := l.impls[name]; !there {
+		l.impls[name] = i
+	}
+}
+
 var (
 	functionName = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
 	callNode     = regexp.MustCompile(`Call\((` + stablehlo.LibraryPrefix + `\w+),`)

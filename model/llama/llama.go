@@ -42,21 +42,28 @@ func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 	x := Gather(weights[0], Reshape(tokens, -1, 1)) // [seqs*tokens, hidden]
 	for l := range c.Layers {
 		w := weights[c.FirstLayer()+l*model.PerLayer:][:model.PerLayer]
-		attnNorm, qkv, o, mlpNorm, gateUp, down := w[0], w[1], w[2], w[3], w[4], w[5]
-
-		x = enter(x)
-		h := kernels.Product(rmsNorm(x, attnNorm, c.NormEps), qkv)
-		q := rotate(columns(h, 0, c.Heads, c.HeadDim), cos, sin)
-		k := rotate(columns(h, c.Heads, c.KVHeads, c.HeadDim), cos, sin)
-		v := columns(h, c.Heads+c.KVHeads, c.KVHeads, c.HeadDim)
-		mixed := attend(l, perSeq(q, seqs, length), perSeq(k, seqs, length), perSeq(v, seqs, length))
-		x = Add(x, kernels.Product(Reshape(mixed, seqs*length, c.Heads*c.HeadDim), o))
-
-		h = kernels.Product(rmsNorm(x, mlpNorm, c.NormEps), gateUp)
-		gate, up := SliceAxis(h, 1, AxisRange(0, c.FFN)), SliceAxis(h, 1, AxisRange(c.FFN, 2*c.FFN))
-		x = Add(x, kernels.Product(Mul(Mul(gate, Sigmoid(gate)), up), down))
+		x = attention(c, w[0], w[1], w[2], enter(x), cos, sin, seqs, func(q, k, v *Node) *Node { return attend(l, q, k, v) })
+		x = mlp(c, w[3], w[4], w[5], x)
 	}
 	return Reshape(rmsNorm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
+}
+
+// attention adds attention to x [rows, hidden], rows being so many sequences of one length; cos and sin are of the rows.
+func attention(c model.Config, norm, qkv, out, x, cos, sin *Node, seqs int, attend func(q, k, v *Node) *Node) *Node {
+	rows := x.Shape().Dim(0)
+	h := kernels.Product(rmsNorm(x, norm, c.NormEps), qkv)
+	q := rotate(columns(h, 0, c.Heads, c.HeadDim), cos, sin)
+	k := rotate(columns(h, c.Heads, c.KVHeads, c.HeadDim), cos, sin)
+	v := columns(h, c.Heads+c.KVHeads, c.KVHeads, c.HeadDim)
+	mixed := attend(perSeq(q, seqs, rows/seqs), perSeq(k, seqs, rows/seqs), perSeq(v, seqs, rows/seqs))
+	return Add(x, kernels.Product(Reshape(mixed, rows, c.Heads*c.HeadDim), out))
+}
+
+// mlp adds the feed-forward network to x [rows, hidden].
+func mlp(c model.Config, norm, gateUp, down, x *Node) *Node {
+	h := kernels.Product(rmsNorm(x, norm, c.NormEps), gateUp)
+	gate, up := SliceAxis(h, 1, AxisRange(0, c.FFN)), SliceAxis(h, 1, AxisRange(c.FFN, 2*c.FFN))
+	return Add(x, kernels.Product(Mul(Mul(gate, Sigmoid(gate)), up), down))
 }
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].

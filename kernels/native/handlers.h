@@ -1,0 +1,12 @@
+// Custom calls; what they take stands beside each in handlers.c. All have the attributes weights, hidden, heads, kv_heads, head_dim, ffn,
+// layers, vocab, tied (i64) and eps (f32); with a batch also tokens and pages, with a pool page_tokens and page_kind.
+#pragma once
+#include "ffi.h"
+
+ffi_error *native_embed(ffi_frame *f);
+ffi_error *native_attention(ffi_frame *f);
+ffi_error *native_mlp(ffi_frame *f);
+ffi_error *native_norm(ffi_frame *f);
+ffi_error *native_head(ffi_frame *f);
+ffi_error *native_copy(ffi_frame *f);
+ffi_error *native_pack(ffi_frame *f);

@@ -1,0 +1,83 @@
+// The inner loops of one instruction set; body.h makes them, dispatch.c chooses.
+#pragma once
+#include "native.h"
+
+// Rounded is a block of activations for I8 and I4: x = scale * q.
+typedef struct {
+  float scale;
+  int32_t sum; // of q
+  int8_t q[BLOCK];
+} Rounded;
+
+// Queries are rows of one kv head with the positions that they see: [0, seen).
+typedef struct {
+  int64_t n, head_dim, page_tokens, stride; // stride between rows of q and of out, in floats
+  const float *const *q;                    // n rows
+  float *const *out;
+  const int32_t *seen;
+  float scale;
+  const int32_t *table;
+  const char *keys, *values; // of the layer, at this head of page 0
+  size_t page, page_stride;  // bytes of a head's page, and from page to page
+  int kind;
+  float *room; // attention_room() floats
+} Queries;
+
+// Positions that are summed up together; partial sums are joined in order.
+enum { SPAN = 256, QUERIES = 64 };
+
+typedef struct {
+  // product is y[i*ld + 0..31] = sum over in of x row i times the panel, for prepared rows.
+  void (*product)(int weights, const void *panel, const void *x, int64_t rows, int64_t in, float *y, int64_t ld);
+  // normed is RMSNorm of one row; rounded makes Rounded blocks of one row.
+  void (*normed)(const float *x, const float *scale, int64_t n, float eps, float *y);
+  void (*rounded)(const float *x, int64_t n, Rounded *out);
+  // gated is y[j] = silu(g[j]) * u[j] for j < 16.
+  void (*gated)(const float *g, const float *u, float *y);
+  void (*added)(const float *a, const float *b, int64_t n, float *y);
+  // turned rotates a head of n values (both halves) by cos and sin [n/2].
+  void (*turned)(float *x, const float *cos, const float *sin, int64_t n);
+  void (*attend)(const Queries *q);
+} Kernels;
+
+extern const Kernels kernels_plain, kernels_avx2, kernels_avx512, kernels_vnni;
+const Kernels *kernels(void); // those of level()
+
+static inline size_t attention_room(int64_t head_dim) { return (size_t)QUERIES * (SPAN + 2 * (size_t)head_dim + 4) + 2 * (size_t)SPAN * (size_t)head_dim; }
+
+static inline float from_half(uint16_t h) {
+  uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
+  union { uint32_t u; float f; } v;
+  if (rest < 0x0400) { // subnormal: rest * 2^-24
+    v.f = (float)rest * 0x1p-24f;
+    v.u |= sign;
+    return v.f;
+  }
+  v.u = rest >= 0x7c00 ? sign | 0x7f800000 | (rest & 0x3ff) << 13 : sign | ((rest << 13) + (112u << 23));
+  return v.f;
+}
+
+static inline uint16_t to_half(float x) { // to nearest even
+  union { float f; uint32_t u; } v = {x}, m = {.u = 126u << 23};
+  uint16_t sign = (uint16_t)(v.u >> 16 & 0x8000);
+  v.u &= 0x7fffffff;
+  if (v.u >= 0x47800000) return sign | (v.u > 0x7f800000 ? 0x7e00 : 0x7c00);
+  if (v.u < 0x38800000) { // subnormal: adding m shifts and rounds
+    v.f += m.f;
+    return sign | (uint16_t)(v.u - m.u);
+  }
+  uint32_t odd = v.u >> 13 & 1;
+  v.u += 0xc8000fffu + odd; // 15-127 to the exponent, and a rounding bias
+  return sign | (uint16_t)(v.u >> 13);
+}
+
+static inline uint16_t to_bf16(float x) {
+  union { float f; uint32_t u; } v = {x};
+  if ((v.u & 0x7fffffff) > 0x7f800000) return (uint16_t)(v.u >> 16 | 0x40);
+  return (uint16_t)((v.u + 0x7fff + (v.u >> 16 & 1)) >> 16);
+}
+
+static inline float from_bf16(uint16_t b) {
+  union { uint32_t u; float f; } v = {(uint32_t)b << 16};
+  return v.f;
+}

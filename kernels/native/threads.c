@@ -1,0 +1,144 @@
+// The pool: a ticket says how many tasks of which round are left, and whoever takes a number runs it. Workers spin for a while after their last
+// task, for the next one comes within microseconds while a step runs, and then sleep. The caller never waits for a worker that sleeps.
+#define _GNU_SOURCE
+#include "native.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_THREADS = 256, MAX_TASKS = 1 << 16, SPIN_NANOSECONDS = 100000 };
+
+static _Atomic uint64_t ticket; // round << 32 | tasks << 16 | next
+static _Atomic int64_t done;
+static _Atomic int sleeping, wanted, running; // wanted threads, the caller among them; running workers
+static pthread_mutex_t callers = PTHREAD_MUTEX_INITIALIZER, bed = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static struct { Task task; void *arg; int64_t n, grain; } job; // changes only while no number can be taken
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static int open_tasks(uint64_t t) { return (int)(t >> 16 & 0xffff) - (int)(t & 0xffff); }
+
+static int take(int64_t *i) {
+  uint64_t t = atomic_load(&ticket);
+  while (open_tasks(t) > 0)
+    if (atomic_compare_exchange_weak(&ticket, &t, t + 1)) {
+      *i = (int64_t)(t & 0xffff);
+      return 1;
+    }
+  return 0;
+}
+
+static void work(void) {
+  int64_t i;
+  while (take(&i)) {
+    int64_t from = i * job.grain, to = from + job.grain < job.n ? from + job.grain : job.n;
+    job.task(job.arg, from, to);
+    atomic_fetch_add(&done, 1);
+  }
+}
+
+static int64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static int spin(void) { // until there is work, 1, or for long enough
+  int64_t until = now() + SPIN_NANOSECONDS;
+  do
+    for (int i = 0; i < 64; i++) {
+      if (open_tasks(atomic_load_explicit(&ticket, memory_order_acquire)) > 0) return 1;
+      relax();
+    }
+  while (now() < until);
+  return 0;
+}
+
+static void *worker(void *number) {
+  while ((intptr_t)number < atomic_load(&wanted)) {
+    if (spin()) {
+      work();
+      continue;
+    }
+    pthread_mutex_lock(&bed);
+    atomic_fetch_add(&sleeping, 1);
+    while (open_tasks(atomic_load(&ticket)) <= 0 && (intptr_t)number < atomic_load(&wanted)) pthread_cond_wait(&wake, &bed);
+    atomic_fetch_sub(&sleeping, 1);
+    pthread_mutex_unlock(&bed);
+  }
+  return 0;
+}
+
+static void wake_all(void) {
+  pthread_mutex_lock(&bed);
+  pthread_cond_broadcast(&wake);
+  pthread_mutex_unlock(&bed);
+}
+
+static void start_workers(void) { // callers is held
+  for (; running < wanted - 1; running++) {
+    pthread_t t;
+    if (pthread_create(&t, 0, worker, (void *)(intptr_t)(running + 1))) {
+      atomic_store(&wanted, running + 1); // fewer threads compute the same
+      return;
+    }
+    pthread_detach(t);
+  }
+}
+
+int threads(void) {
+  int n = atomic_load(&wanted);
+  if (n > 0) return n;
+  n = (int)sysconf(_SC_NPROCESSORS_ONLN);
+  return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
+}
+
+void set_threads(int n) {
+  pthread_mutex_lock(&callers);
+  atomic_store(&wanted, n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n);
+  if (running > wanted - 1) running = wanted - 1; // the others end when they look
+  wake_all();
+  pthread_mutex_unlock(&callers);
+}
+
+void parallel(Task task, void *arg, int64_t n, int64_t grain) {
+  if (n <= 0) return;
+  if (grain < 1) grain = 1;
+  if ((n + grain - 1) / grain >= MAX_TASKS) grain = n / (MAX_TASKS / 2) + 1;
+  int64_t tasks = (n + grain - 1) / grain;
+  if (tasks == 1 || threads() == 1 || pthread_mutex_trylock(&callers)) {
+    task(arg, 0, n);
+    return;
+  }
+  if (atomic_load(&wanted) == 0) atomic_store(&wanted, threads());
+  start_workers();
+  job.task = task, job.arg = arg, job.n = n, job.grain = grain;
+  atomic_store(&done, 0);
+  uint64_t round = (atomic_load(&ticket) >> 32) + 1;
+  atomic_store(&ticket, round << 32 | (uint64_t)tasks << 16);
+  if (atomic_load(&sleeping) > 0) wake_all();
+  work();
+  while (atomic_load_explicit(&done, memory_order_acquire) < tasks) relax();
+  pthread_mutex_unlock(&callers);
+}
+
+static _Thread_local struct { void *at; size_t bytes; } kept[SCRATCHES];
+
+void *scratch(int slot, size_t bytes) {
+  if (bytes > kept[slot].bytes) {
+    free(kept[slot].at);
+    kept[slot].bytes = (bytes + bytes / 2 + 4095) & ~(size_t)4095;
+    kept[slot].at = aligned_alloc(64, kept[slot].bytes);
+    if (!kept[slot].at) abort(); // the kernel promises memory; when it does not, nothing can go on
+  }
+  return kept[slot].at;
+}
