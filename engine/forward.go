@@ -21,9 +21,13 @@ type forward struct {
 	pages      int // pages of each pool
 	pageTokens int
 	kvType     dtypes.DType
+	packed     *llama.Packed // nil = the plain graph
 }
 
 func (f *forward) poolShape() shapes.Shape {
+	if f.packed != nil {
+		return f.packed.PoolShape(f.pages)
+	}
 	return shapes.Make(f.kvType, f.pages, f.config.KVHeads, f.pageTokens, f.config.HeadDim)
 }
 
@@ -35,25 +39,54 @@ func (f *forward) headShape() shapes.Shape {
 // of the last token. One argument, because each costs a transfer.
 func (b Bucket) batchWidth() int { return 3*b.Tokens + b.Pages + 1 }
 
-// spec is the program of one Bucket. Parameters: batch [seqs, batchWidth] i32, rope cos and sin, head [hidden, vocab], the
-// weights, then the K and V pool of every layer, updated in place. Results: the last tokens' logits [seqs, vocab] f32, with Score those of all tokens
+// spec is the program of one Bucket. Parameters: batch [seqs, batchWidth] i32, rope cos and sin, what weightParams says, then the pools,
+// updated in place. Results: the last tokens' logits [seqs, vocab] f32, with Score those of all tokens
 // [seqs*tokens, vocab] f32, with Embed the embeddings [seqs, 2*hidden] f32, then the pools.
 func (f *forward) spec(b Bucket) device.Spec {
-	logits := b.results()
 	table := shapes.Make(dtypes.Float32, f.positions, f.config.HeadDim/2)
 	params := []device.Param{
 		{Name: "batch", Shape: shapes.Make(dtypes.Int32, b.Seqs, b.batchWidth()), Alias: -1},
 		{Name: "cos", Shape: table, Alias: -1}, {Name: "sin", Shape: table, Alias: -1},
-		{Name: "head", Shape: f.headShape(), Alias: -1},
 	}
+	params = append(append(params, f.weightParams()...), f.poolParams(b.results())...)
+	if f.packed != nil {
+		return device.Spec{Name: b.String() + "_packed", Params: params, Build: func(in []*Node) []*Node { return f.buildPacked(b, in) }}
+	}
+	return device.Spec{Name: b.String(), Params: params, Build: func(in []*Node) []*Node { return f.build(b, in) }}
+}
+
+// weightParams are the head [hidden, vocab] and the weights, or packed weights.
+func (f *forward) weightParams() []device.Param {
+	if f.packed != nil {
+		return []device.Param{{Name: "blob", Shape: f.packed.BlobShape(), Alias: -1}}
+	}
+	return append([]device.Param{{Name: "head", Shape: f.headShape(), Alias: -1}}, f.tensorParams()...)
+}
+
+// tensorParams are a model's tensors.
+func (f *forward) tensorParams() []device.Param {
+	var params []device.Param
 	for i, s := range f.weights {
 		params = append(params, device.Param{Name: fmt.Sprintf("w%d", i), Shape: s, Alias: -1})
 	}
-	for i := range 2 * f.config.Layers {
-		params = append(params, device.Param{Name: fmt.Sprintf("pool%d", i), Shape: f.poolShape(), Alias: logits + i})
+	return params
+}
+
+// poolParams are the K and V pool of every layer, or one of all layers, updated by the outputs from first on.
+func (f *forward) poolParams(first int) []device.Param {
+	var params []device.Param
+	for i := range f.pools() {
+		params = append(params, device.Param{Name: fmt.Sprintf("pool%d", i), Shape: f.poolShape(), Alias: first + i})
 	}
-	build := func(in []*Node) []*Node { return f.build(b, in) }
-	return device.Spec{Name: b.String(), Params: params, Build: build}
+	return params
+}
+
+// pools is how many there are.
+func (f *forward) pools() int {
+	if f.packed != nil {
+		return 1
+	}
+	return 2 * f.config.Layers
 }
 
 func (f *forward) build(b Bucket, in []*Node) []*Node {
@@ -111,11 +144,11 @@ func (f *forward) storable(x *Node) *Node {
 // copySpec is the program that duplicates n pages: from [n] i32, to [n] i32, then all pools, updated in place.
 func (f *forward) copySpec(n int) device.Spec {
 	ids := shapes.Make(dtypes.Int32, n)
-	params := []device.Param{{Name: "from", Shape: ids, Alias: -1}, {Name: "to", Shape: ids, Alias: -1}}
-	for i := range 2 * f.config.Layers {
-		params = append(params, device.Param{Name: fmt.Sprintf("pool%d", i), Shape: f.poolShape(), Alias: i})
-	}
+	params := append([]device.Param{{Name: "from", Shape: ids, Alias: -1}, {Name: "to", Shape: ids, Alias: -1}}, f.poolParams(0)...)
 	return device.Spec{Name: fmt.Sprintf("copy_%d", n), Params: params, Build: func(in []*Node) []*Node {
+		if f.packed != nil {
+			return []*Node{f.packed.CopyPages(in[0], in[1], in[2])}
+		}
 		out := make([]*Node, 0, len(in)-2)
 		for _, pool := range in[2:] {
 			out = append(out, kernels.PageCopy(pool, in[0], in[1]))
@@ -132,7 +165,7 @@ func (f *forward) turnSpec() device.Spec {
 
 // zeroSpec is the program that makes an empty pool on the device.
 func (f *forward) zeroSpec() device.Spec {
-	seed := shapes.Make(f.kvType)
+	seed := shapes.Make(f.poolShape().DType)
 	return device.Spec{Name: "zero", Params: []device.Param{{Name: "zero", Shape: seed, Alias: -1}}, Build: func(in []*Node) []*Node {
 		return []*Node{BroadcastToDims(in[0], f.poolShape().Dimensions...)}
 	}}

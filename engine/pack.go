@@ -28,16 +28,19 @@ func (r *DeviceRunner) packRow(b Bucket, line []int32, row *Row) {
 	line[len(line)-1] = int32(len(row.Tokens) - 1)
 }
 
-// bucket is the shape for n Sequences, within what one program may gather and return.
+// bucket is the shape for n Sequences, within what one program may gather and return. Native kernels gather nothing, and look at the pages
+// that there are: a table of any length will do.
 func (r *DeviceRunner) bucket(n, tokens, pages int, score bool) Bucket {
 	b := Bucket{Tokens: tokensBucket(tokens), Pages: min(max(powerOfTwo(pages), 4), r.maxPages()), Score: score}
 	c := r.forward.config
-	pageBytes := int64(2*c.KVHeads*r.config.PageTokens*c.HeadDim) * 4
-	limit := max(1, int(r.config.GatherBytes/(int64(b.Pages)*pageBytes)))
-	limit = min(limit, max(1, r.config.ChunkTokens/b.Tokens), r.config.MaxSlots)
-	if b.Tokens == 1 {
-		limit = min(max(1, int(r.config.GatherBytes/(int64(b.Pages)*pageBytes))), r.config.MaxSlots)
+	limit := max(1, int(r.config.GatherBytes/(int64(b.Pages)*int64(2*c.KVHeads*r.config.PageTokens*c.HeadDim)*4)))
+	if r.forward.packed != nil {
+		b.Pages, limit = r.maxPages(), r.config.MaxSlots
 	}
+	if b.Tokens > 1 {
+		limit = min(limit, max(1, r.config.ChunkTokens/b.Tokens))
+	}
+	limit = min(limit, r.config.MaxSlots)
 	if score {
 		limit = min(limit, max(1, int(r.config.LogitsBytes/(int64(b.Tokens)*int64(c.Vocab)*4))))
 	}

@@ -9,58 +9,88 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// prepared is the head of a Policy that is about to be published. It is made beside the steps that run, so that these do not wait for
-// a large matrix.
+// prepared is what programs take of a Policy that is about to be published. It is made beside the steps that run, so that these do not wait
+// for large matrices.
 type prepared struct {
-	mu     sync.Mutex
-	policy *model.Policy // nil = none
-	head   *tensors.Tensor
+	mu        sync.Mutex
+	published *published // nil = none
+}
+
+// published is a Policy that rows may run on.
+type published struct {
+	policy *model.Policy
+	args   []*tensors.Tensor // of programs: head and weights, or packed weights
+	made   *tensors.Tensor   // the one among them that is ours to free; nil = none
+}
+
+func (p *published) free() {
+	if p != nil && p.made != nil {
+		freeAll([]*tensors.Tensor{p.made})
+	}
 }
 
 // Prepare implements Runner.
 func (r *DeviceRunner) Prepare(p *model.Policy) error {
-	if len(p.Weights.Tensors) != len(r.forward.weights) {
+	if r.refuses(p) != nil {
 		return nil // Publish says what is wrong
 	}
-	head, err := r.head(p.Weights)
+	made, err := r.make(p)
 	if err != nil {
 		return fmt.Errorf("prepare policy %d: %w", p.Version, err)
 	}
 	r.prepared.mu.Lock()
 	defer r.prepared.mu.Unlock()
 	r.prepared.drop()
-	r.prepared.policy, r.prepared.head = p, head
+	r.prepared.published = made
 	return nil
 }
 
-// take gives the head of a Policy, which is made now if it was not prepared.
-func (h *prepared) take(r *DeviceRunner, p *model.Policy) (*tensors.Tensor, error) {
+// take gives what was made of a Policy, which is made now if it was not prepared.
+func (h *prepared) take(r *DeviceRunner, p *model.Policy) (*published, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.policy == p {
-		head := h.head
-		h.policy, h.head = nil, nil
-		return head, nil
+	if made := h.published; made != nil && made.policy == p {
+		h.published = nil
+		return made, nil
 	}
-	return r.head(p.Weights)
+	return r.make(p)
 }
 
 // drop frees what was prepared and never published; mu is held.
 func (h *prepared) drop() {
-	if h.policy != nil && h.policy.Weights != nil && h.policy.Weights.Config.TiedHead {
-		freeAll([]*tensors.Tensor{h.head})
-	}
-	h.policy, h.head = nil, nil
+	h.published.free()
+	h.published = nil
 }
 
-// head is the matrix that logits are made with: a tensor of the weights, or the embedding turned.
-func (r *DeviceRunner) head(w *model.Weights) (*tensors.Tensor, error) {
-	if !w.Config.TiedHead {
-		return w.Tensors[2], nil
+// refuses says why a Policy cannot be published, or nil.
+func (r *DeviceRunner) refuses(p *model.Policy) error {
+	if len(p.Weights.Tensors) != len(r.forward.weights) {
+		return fmt.Errorf("it has %d tensors, the served model %d", len(p.Weights.Tensors), len(r.forward.weights))
 	}
-	out, err := r.once(r.forward.turnSpec(), w.Tensors[0])
+	for i, w := range p.Weights.Tensors {
+		if !w.Shape().Equal(r.forward.weights[i]) {
+			return fmt.Errorf("tensor %d is %s, the served model has %s", i, w.Shape(), r.forward.weights[i])
+		}
+	}
+	return nil
+}
+
+// make gives what programs take of a Policy: its weights behind a head, which is a tensor of theirs or the embedding turned, or packed.
+func (r *DeviceRunner) make(p *model.Policy) (*published, error) {
+	w := p.Weights
+	switch {
+	case r.forward.packed != nil:
+		blob, err := r.once(r.forward.packSpec(), w.Tensors...)
+		if err != nil {
+			return nil, fmt.Errorf("pack the weights: %w", err)
+		}
+		return &published{p, []*tensors.Tensor{blob}, blob}, nil
+	case !w.Config.TiedHead:
+		return &published{p, append([]*tensors.Tensor{w.Tensors[2]}, w.Tensors...), nil}, nil
+	}
+	head, err := r.once(r.forward.turnSpec(), w.Tensors[0])
 	if err != nil {
 		return nil, fmt.Errorf("turn the embedding into a head: %w", err)
 	}
-	return out, nil
+	return &published{p, append([]*tensors.Tensor{head}, w.Tensors...), head}, nil
 }

@@ -16,14 +16,15 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// RunnerConfig sizes a DeviceRunner. All fields are required.
+// RunnerConfig sizes a DeviceRunner. All fields but Form and Background are required.
 type RunnerConfig struct {
 	Pages            int          // of each KV pool
 	PageTokens       int          // positions per page
 	MaxSlots         int          // Sequences in one decode batch
 	ChunkTokens      int          // tokens of one prefill row, at most
 	MaxContextTokens int          // positions of a Sequence, at most
-	KVType           dtypes.DType // of the pools: Float32 or BFloat16
+	KVType           dtypes.DType // of the pools: Float32, BFloat16 or, on native kernels, Float16
+	Form             Form         // how the model runs
 	GatherBytes      int64        // bound on the keys and values that one layer's attention gathers; larger batches are split
 	LogitsBytes      int64        // bound on the logits of a scored batch; larger ones are split
 	Background       bool         // compile Buckets in the background, running in larger ones meanwhile
@@ -44,16 +45,10 @@ type DeviceRunner struct {
 	draws    *draws
 	copies   map[int]*device.Program // by number of pages
 	cos, sin *tensors.Tensor
-	pools    []*tensors.Tensor // K and V of layer 0, K and V of layer 1, ...
+	pools    []*tensors.Tensor // K and V of layer 0, K and V of layer 1, ...; on native kernels one of all
 	policies map[int64]*published
 	prepared prepared
 	busy     time.Duration
-}
-
-// published is a Policy that rows may run on.
-type published struct {
-	policy *model.Policy
-	head   *tensors.Tensor // [hidden, vocab]; ours to free if the model's head is tied
 }
 
 // NewDeviceRunner makes the pools and compiles the programs that any work fits in, so that the first Request waits for nothing.
@@ -64,6 +59,10 @@ func NewDeviceRunner(d *device.Device, first *model.Policy, c RunnerConfig) (*De
 	r.forward = forward{config: cfg, positions: c.MaxContextTokens, pages: c.Pages, pageTokens: c.PageTokens, kvType: c.KVType}
 	for _, w := range first.Weights.Tensors {
 		r.forward.weights = append(r.forward.weights, w.Shape())
+	}
+	var err error
+	if r.forward.packed, err = ChooseForm(d, cfg, c.Form, r.forward.weights[0].DType, c.KVType, c.PageTokens); err != nil {
+		return nil, err
 	}
 	r.draws = newDraws(d, cfg.Vocab)
 	if c.Background {
@@ -134,19 +133,15 @@ func (r *DeviceRunner) Publish(p *model.Policy) error {
 	if r.policies[p.Version] != nil {
 		return fmt.Errorf("publish policy: version %d is there already; versions only grow", p.Version)
 	}
-	if len(p.Weights.Tensors) != len(r.forward.weights) {
-		return fmt.Errorf("publish policy %d: it has %d tensors, the served model %d", p.Version, len(p.Weights.Tensors), len(r.forward.weights))
+	if err := r.refuses(p); err != nil {
+		return fmt.Errorf("publish policy %d: %w", p.Version, err)
 	}
-	for i, w := range p.Weights.Tensors {
-		if !w.Shape().Equal(r.forward.weights[i]) {
-			return fmt.Errorf("publish policy %d: tensor %d is %s, the served model has %s", p.Version, i, w.Shape(), r.forward.weights[i])
-		}
-	}
-	head, err := r.prepared.take(r, p)
+	made, err := r.prepared.take(r, p)
 	if err != nil {
 		return fmt.Errorf("publish policy %d: %w", p.Version, err)
 	}
-	r.policies[p.Version] = &published{policy: p.Retain(), head: head}
+	p.Retain()
+	r.policies[p.Version] = made
 	return nil
 }
 
@@ -168,9 +163,7 @@ func (r *DeviceRunner) once(s device.Spec, args ...*tensors.Tensor) (*tensors.Te
 func (r *DeviceRunner) Retire(version int64) {
 	if p := r.policies[version]; p != nil {
 		delete(r.policies, version)
-		if p.policy.Weights.Config.TiedHead {
-			freeAll([]*tensors.Tensor{p.head})
-		}
+		p.free()
 		p.policy.Release()
 	}
 }
@@ -265,7 +258,7 @@ func (r *DeviceRunner) runSome(g *group, all []Row, list []int, out []RowResult)
 func (r *DeviceRunner) step(b Bucket, p *device.Program, policy *published, all []Row, list []int) ([]*tensors.Tensor, error) {
 	batch := tensors.FromFlatDataAndDimensions(r.pack(b, all, list), b.Seqs, b.batchWidth())
 	defer batch.FinalizeAll()
-	args := append([]*tensors.Tensor{batch, r.cos, r.sin, policy.head}, policy.policy.Weights.Tensors...)
+	args := append([]*tensors.Tensor{batch, r.cos, r.sin}, policy.args...)
 	out, err := r.runOnPools(p, args)
 	if err != nil {
 		return nil, fmt.Errorf("run %v: %w", b, err)
@@ -321,9 +314,9 @@ func (r *DeviceRunner) copyPages(copies []PageCopy) error {
 func (r *DeviceRunner) resetPools() error {
 	freeAll(r.pools)
 	r.pools = nil
-	zero := tensors.FromShape(shapes.Make(r.config.KVType))
+	zero := tensors.FromShape(shapes.Make(r.forward.poolShape().DType))
 	defer zero.FinalizeAll()
-	for range 2 * r.forward.config.Layers {
+	for range r.forward.pools() {
 		pool, err := r.once(r.forward.zeroSpec(), zero)
 		if err != nil {
 			return fmt.Errorf("make KV pools of %d pages: %w; a smaller pool may fit", r.config.Pages, err)
