@@ -267,7 +267,7 @@ func TestNothingCountsTwice(t *testing.T) {
 	if rated := must[[]Rated](t)(s.Waiting(ctx, 10, time.UnixMilli(1<<60))); len(rated) != 1 || rated[0].ID != "c2" {
 		t.Errorf("waiting %+v; want c2 alone", rated)
 	}
-	if err := s.Serve(ctx, 1, 2, Bad, "it was worse"); err != nil {
+	if err := s.Serve(ctx, Turn{Version: 1, Replaced: 2, State: Bad, Reason: "it was worse"}); err != nil {
 		t.Fatal(err)
 	}
 	if all, serving, err = s.Policies(ctx); err != nil || serving != 1 || all[1].State != Bad || all[1].Reason != "it was worse" {

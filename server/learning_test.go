@@ -18,7 +18,7 @@ type fakeLearner struct {
 }
 
 func (f *fakeLearner) Status(context.Context) LearningStatus {
-	return LearningStatus{State: f.state, Source: "countdown", Step: int64(len(f.calls)), Phase: "gather", PhaseSeconds: 1.5, Serving: 1, Feedback: FeedbackCount{Stored: 3, Used: 2, Waiting: 1}}
+	return LearningStatus{State: f.state, Source: "countdown", Step: int64(len(f.calls)), Phase: "gather", PhaseSeconds: 1.5, Serving: 1, Publish: "manual", Feedback: FeedbackCount{Stored: 3, Used: 2, Waiting: 1}}
 }
 
 func (f *fakeLearner) do(what, actor, state string) error {
@@ -46,7 +46,7 @@ func TestLearningIsSteered(t *testing.T) {
 	})
 	admin, user := []string{"Authorization", "Bearer sk-admin-key"}, []string{"Authorization", "Bearer sk-user-key"}
 	got := h.send(t, "GET", "/learning", "", user...)
-	if want := `{"state":"running","source":"countdown","step":0,"phase":"gather","phase_seconds":1.5,"serving":1,"feedback":{"stored":3,"used":2,"waiting":1},"reason":""}`; string(got.body) != want {
+	if want := `{"state":"running","source":"countdown","step":0,"phase":"gather","phase_seconds":1.5,"serving":1,"publish":"manual","candidates":[],"feedback":{"stored":3,"used":2,"waiting":1},"reason":""}`; string(got.body) != want {
 		t.Errorf("got %s", got.body)
 	}
 	if s := decode[LearningStatus](t, h.send(t, "POST", "/learning/pause", "", admin...)); s.State != "paused" || s.Step != 1 {

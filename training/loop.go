@@ -110,7 +110,7 @@ type made struct {
 }
 
 // session is what learns, on one line of versions. It ends when somebody promotes or rolls back, when a candidate is rejected, or when
-// the Trainer breaks; the next one begins from the served checkpoint.
+// the Trainer breaks; the next one begins from the served checkpoint, or that of the newest candidate that waits.
 type session struct {
 	trainer *trainer.Trainer
 	learner *grpo.Learner
@@ -143,7 +143,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		case err == nil:
 			failures = 0
 			l.rest(ctx, l.config.Every-time.Since(start))
-		case errors.Is(err, errNothing):
+		case errors.Is(err, errNothing), errors.Is(err, errAhead):
 			l.rest(ctx, pollEvery)
 		default:
 			failures++
@@ -192,7 +192,10 @@ func (l *Loop) attempt(ctx context.Context) (start time.Time, err error) {
 		l.hinder(err)
 		l.rest(ctx, patience(err, hindered))
 	}
-	if err == nil || errors.Is(err, errNothing) {
+	switch {
+	case errors.Is(err, errAhead):
+		l.ahead(err)
+	case err == nil, errors.Is(err, errNothing):
 		l.freed()
 	}
 	return start, err
@@ -289,6 +292,9 @@ func (l *Loop) update(ctx context.Context) error {
 	}
 	defer done()
 	if err := l.policies.room(); err != nil {
+		return err
+	}
+	if err := l.tooFar(); err != nil {
 		return err
 	}
 	s, err := l.current(ctx)
@@ -424,18 +430,17 @@ func (l *Loop) save(ctx context.Context, s *session, c Candidate, row feedback.U
 	return l.policies.Publish(ctx, c, s.trainer.Content(owner), row, eval)
 }
 
-// current is the session on the served version.
+// current is the session on the version that learning goes on from.
 func (l *Loop) current(ctx context.Context) (*session, error) {
-	serving := l.policies.Serving()
-	if l.session != nil && l.session.version != serving {
-		l.log.Info("another version is served: learning goes on from it", "version", serving)
+	if tip := l.policies.Tip(); l.session != nil && l.session.version != tip {
+		l.log.Info("somebody chose another version: learning goes on from it", "version", tip)
 		l.drop()
 	}
 	if l.session != nil {
 		return l.session, nil
 	}
 	l.status.enter(phaseOpen)
-	known, err := l.policies.find(ctx, serving)
+	known, err := l.policies.onward(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -443,13 +448,13 @@ func (l *Loop) current(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{version: serving}
+	s := &session{version: known.Version}
 	if e, ok := EvaluatedOf(&known); ok {
 		s.parent = &e
 	}
 	if err := l.device.InBackground(func() error { return l.open(s, known.Path) }); err != nil {
 		s.close()
-		return nil, fmt.Errorf("learn from version %d: %w", serving, err)
+		return nil, fmt.Errorf("learn from version %d: %w", known.Version, err)
 	}
 	s.learner.Forward(made)
 	l.session = s
@@ -533,12 +538,12 @@ func (p *pinned) Version() int64 { return p.session.version }
 
 // status is what the outside sees.
 type status struct {
-	mu     sync.Mutex
-	now    Status
-	since  time.Time
-	paused bool
-	asked  int  // updates that were asked for while paused
-	disk   bool // the disk stops learning
+	mu       sync.Mutex
+	now      Status
+	since    time.Time
+	paused   bool
+	asked    int  // updates that were asked for while paused
+	hindered bool // by the disk, or because nobody promotes
 }
 
 // Status says what the Loop does.
@@ -547,7 +552,7 @@ type Status struct {
 	Source       string
 	Phase        string // open, gather, score, learn, check, publish or wait
 	PhaseSeconds float64
-	Step         int // updates that were published since the start
+	Step         int // updates that made a version since the start
 	Reason       string
 	Version      int64
 	Counters     Counters

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -33,6 +34,7 @@ type learnFlags struct {
 	prompts     int
 	checkpoints bool // of layers
 	loraRank    int
+	publish     string // auto or manual
 	keyShare    float64
 	staleness   int64
 	served      int
@@ -50,7 +52,7 @@ type learnFlags struct {
 }
 
 func defaultLearnFlags() learnFlags {
-	return learnFlags{prompts: 16, staleness: 2, served: 128, keepStored: 5, keepLoaded: 2, batchTokens: 2, evalEvery: 5, retention: 7 * 24 * time.Hour, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
+	return learnFlags{publish: publishAuto, prompts: 16, staleness: 2, served: 128, keepStored: 5, keepLoaded: 2, batchTokens: 2, evalEvery: 5, retention: 7 * 24 * time.Hour, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
 }
 
 func (l *learnFlags) add(c *cobra.Command) {
@@ -61,6 +63,7 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.DurationVar(&l.every, "learn-every", 0, "time from the start of one update to that of the next, at least")
 	f.IntVar(&l.evalEvery, "learn-eval-every", l.evalEvery, "updates between two evaluations on held-out problems")
 	f.Float64Var(&l.lr, "learn-rate", 0, "learning rate; 0 = 3e-4 for models of less than 10 million parameters, 1e-6 for others")
+	f.StringVar(&l.publish, "learn-publish", l.publish, "auto: a candidate that passed its checks is served at once; manual: it waits until POST /v1/policies/{v}/promote, and learning goes on from it")
 	f.IntVar(&l.prompts, "learn-prompts", l.prompts, "prompts that an update gathers rollouts of, 8 of each")
 	f.BoolVar(&l.checkpoints, "learn-layer-checkpoints", false, "train with much less memory for a third more time")
 	f.IntVar(&l.loraRank, "learn-lora-rank", 0, "train a change of this rank in each matrix, in place of the weights (LoRA); it wants about ten times the learning rate; 0 = all weights")
@@ -78,6 +81,12 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.DurationVar(&l.graderTimeout, "grader-timeout", l.graderTimeout, "time that such a service gets for an answer")
 	f.StringVar(&l.trees, "trees", "", "JSONL file of search trees to show on the page")
 }
+
+// When a candidate is served.
+const (
+	publishAuto   = "auto"
+	publishManual = "manual"
+)
 
 // defaultStore is the folder of a server that learns and was given none.
 const defaultStore = "astro-store"
@@ -107,6 +116,9 @@ func openStore(ctx context.Context, o *serveOptions, log *slog.Logger) (*learnin
 		return nil, nil
 	}
 	l := &learning{flags: o.learnFlags, log: log}
+	if l.flags.publish != publishAuto && l.flags.publish != publishManual {
+		return nil, fmt.Errorf("--learn-publish %q: want auto or manual", l.flags.publish)
+	}
 	var err error
 	l.store, err = feedback.Open(filepath.Join(l.flags.store, "state.db"), feedback.Options{Retention: l.flags.retention, MaxBytes: l.flags.storeBytes, KeepText: l.flags.storeText})
 	if err != nil {
@@ -137,7 +149,7 @@ func (l *learning) begin(ctx context.Context, b *backend, o serveOptions, tracer
 		return err
 	}
 	l.policies, err = training.OpenPolicies(ctx, training.PoliciesConfig{Engine: b.engine, Store: l.store, Device: b.device, DType: dtype,
-		Dir: filepath.Join(l.flags.store, "policies"), Base: o.dir, KeepStored: l.flags.keepStored, KeepLoaded: l.flags.keepLoaded, Extra: func(dir string) error { return recipe.CopyTexts(dir, o.dir) }, Log: l.log}, l.start)
+		Dir: filepath.Join(l.flags.store, "policies"), Base: o.dir, KeepStored: l.flags.keepStored, KeepLoaded: l.flags.keepLoaded, Manual: l.flags.publish == publishManual, Extra: func(dir string) error { return recipe.CopyTexts(dir, o.dir) }, Log: l.log}, l.start)
 	if err != nil {
 		return err
 	}
@@ -292,7 +304,10 @@ type servedLoop struct {
 // Status implements server.Learner.
 func (s servedLoop) Status(ctx context.Context) server.LearningStatus {
 	now := s.loop.Status()
-	out := server.LearningStatus{State: now.State, Source: now.Source, Step: int64(now.Step), Phase: now.Phase, PhaseSeconds: now.PhaseSeconds, Serving: s.policies.Serving(), Reason: now.Reason}
+	out := server.LearningStatus{State: now.State, Source: now.Source, Step: int64(now.Step), Phase: now.Phase, PhaseSeconds: now.PhaseSeconds, Serving: s.policies.Serving(), Publish: publishAuto, Candidates: s.policies.Candidates(), Reason: now.Reason}
+	if s.policies.Manual() {
+		out.Publish = publishManual
+	}
 	if n, err := s.store.Counts(ctx); err == nil {
 		out.Feedback = server.FeedbackCount{Stored: n.Feedback, Used: n.Used, Waiting: n.Waiting}
 	}

@@ -21,6 +21,7 @@ func (l *learning) measure(e *engine.Engine) telemetry.LoopState {
 	if n, err := l.store.Counts(ctx); err == nil {
 		s.Completions, s.Feedback, s.Used, s.Waiting = n.Completions, n.Feedback, n.Used, n.Waiting
 	}
+	s.Candidates = len(l.policies.Candidates())
 	if l.loop == nil {
 		return s
 	}

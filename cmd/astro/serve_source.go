@@ -125,7 +125,7 @@ func policyList(name string, all []training.Known, serving, canary int64, percen
 	}
 	for i := range all {
 		p := &all[i]
-		info := server.PolicyInfo{Version: p.Version, Parent: p.Parent, State: policyState(p), Created: p.Created.Unix(), Reason: p.Reason}
+		info := server.PolicyInfo{Version: p.Version, Parent: p.Parent, State: policyState(p), Waiting: p.Waiting, Created: p.Created.Unix(), Reason: p.Reason}
 		if e, ok := training.EvaluatedOf(&p.Policy); ok {
 			info.Eval = &server.PolicyEval{PassRate: e.PassRate, Error: e.Error}
 		}
