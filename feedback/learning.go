@@ -16,7 +16,11 @@ type Rated struct {
 	*Completion
 	Reward float64
 	Votes  int
+	Raters []Rater // whose votes Reward is made of, each once
 }
+
+// Rater is who gave a vote: the end user that an API key's holder named, or the key itself. Names of different keys are different raters.
+type Rater struct{ Key, Name string }
 
 // Waiting gives completions that have a reward, were never learned from, have not expired and were rated before the given time, those
 // first that were served first; at most limit.
@@ -50,18 +54,21 @@ func reward(tx *sql.Tx, all []*Completion, ratedBefore int64) ([]Rated, error) {
 		rated[i].Completion = c
 		sum := map[bool]float64{} // by whether it is a verifier's
 		n := map[bool]int{}
+		raters := map[bool][]Rater{}
 		err := each(prepared{votes}, readFeedback, func(f Feedback) error {
 			sum[f.Source == Verifier] += f.Reward
 			n[f.Source == Verifier]++
+			if who := (Rater{f.Key, f.Rater}); !slices.Contains(raters[f.Source == Verifier], who) {
+				raters[f.Source == Verifier] = append(raters[f.Source == Verifier], who)
+			}
 			return nil
 		}, "", c.ID, c.Choice, ratedBefore)
 		if err != nil {
 			return nil, err
 		}
 		rated[i].Votes = n[true] + n[false]
-		if rated[i].Reward = sum[true] / float64(n[true]); n[true] == 0 {
-			rated[i].Reward = sum[false] / float64(n[false])
-		}
+		verified := n[true] > 0
+		rated[i].Reward, rated[i].Raters = sum[verified]/float64(n[verified]), raters[verified]
 	}
 	return rated, nil
 }

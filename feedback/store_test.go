@@ -138,7 +138,7 @@ func TestOneVotePerRater(t *testing.T) {
 		t.Errorf("a changed vote: %v", err)
 	}
 	rated := must[[]Rated](t)(s.Waiting(ctx, 10, time.UnixMilli(1<<60)))
-	if len(rated) != 1 || rated[0].Reward != -.75 || rated[0].Votes != 2 {
+	if len(rated) != 1 || rated[0].Reward != -.75 || rated[0].Votes != 2 || len(rated[0].Raters) != 2 {
 		t.Fatalf("rated %+v; want the mean of -0.5 and -1", rated)
 	}
 	must[int64](t)(s.Commit(ctx, Update{Parent: 1, Applied: true, Used: []Used{{Completion: "c1", Weight: 1}}}))
@@ -199,14 +199,14 @@ func TestVerifierGoesFirst(t *testing.T) {
 	ctx := context.Background()
 	add(t, s, served("c1"))
 	verdict := vote("c1", -1)
-	verdict.Source = Verifier
+	verdict.Source, verdict.Rater = Verifier, "grader"
 	for _, v := range []Feedback{vote("c1", 1), verdict} {
 		if _, _, err := s.Rate(ctx, v, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if rated := must[[]Rated](t)(s.Waiting(ctx, 10, time.UnixMilli(1<<60))); len(rated) != 1 || rated[0].Reward != -1 {
-		t.Errorf("rated %+v; want -1", rated)
+	if rated := must[[]Rated](t)(s.Waiting(ctx, 10, time.UnixMilli(1<<60))); len(rated) != 1 || rated[0].Reward != -1 || len(rated[0].Raters) != 1 || rated[0].Raters[0].Name != "grader" {
+		t.Errorf("rated %+v; want -1 of the grader alone", rated)
 	}
 }
 

@@ -55,7 +55,10 @@ type Served struct {
 	AtLeast      int           // that must wait before an update is made of them alone; 0 = 32
 	MaxStaleness int64         // versions between the one that drew it and the one that learns, counted when it learns; 0 = 2
 	Delay        time.Duration // between a rating and its use, so that a vote can be changed
-	MaxKeyShare  float64       // of an update's completions that one API key may have rated; 0 = all
+	MaxKeyShare  float64       // of Completions that one API key may have rated, 0 to 1; 0 = all
+
+	// MaxRaterShare is of Completions, too: what one rater may have rated. A key that names no rater is one itself.
+	MaxRaterShare float64
 }
 
 // Loop learns beside an engine. Make it with NewLoop and run it with Run; the other methods may be called from anywhere.
@@ -95,6 +98,8 @@ func NewLoop(c LoopConfig, p *Policies, d *device.Device) (*Loop, error) {
 	switch {
 	case len(c.Problems) == 0 && !c.Served.Learn:
 		return nil, errors.New("nothing to learn from: give prompts with a grader, or let it learn from feedback")
+	case !isShare(c.Served.MaxKeyShare) || !isShare(c.Served.MaxRaterShare):
+		return nil, fmt.Errorf("shares of %g for a key and %g for a rater; want 0 to 1, 0 = all", c.Served.MaxKeyShare, c.Served.MaxRaterShare)
 	case len(c.EvalProblems) > 0 && c.EvalSamples < 1:
 		return nil, fmt.Errorf("%d samples of each evaluation problem; want at least 1", c.EvalSamples)
 	}
@@ -102,6 +107,8 @@ func NewLoop(c LoopConfig, p *Policies, d *device.Device) (*Loop, error) {
 	l.status.begin(c.Name)
 	return l, c.Learn.Validate()
 }
+
+func isShare(x float64) bool { return x >= 0 && x <= 1 }
 
 // made is what an update gave.
 type made struct {
@@ -563,6 +570,7 @@ type Counters struct {
 	Applied, Rejected, Failed uint64
 	Alarms                    uint64     // updates with a Gap above what it may be
 	Stale                     uint64     // rated completions that were too old when their turn came
+	KeyCapped, RaterCapped    uint64     // times that one had to wait because a key, a rater who rated it had its share
 	Share                     float64    // of the last update's time that was spent on learning itself
 	Last                      Numbers    // of the last update
 	Eval                      *Evaluated // the last; nil = none yet

@@ -105,6 +105,7 @@ func (s *status) published(u *update, n Numbers, version int64) {
 func (s *status) note(u *update, n Numbers) {
 	c := &s.now.Counters
 	c.Stale += uint64(len(u.dropped))
+	c.KeyCapped, c.RaterCapped = c.KeyCapped+u.keyCapped, c.RaterCapped+u.raterCapped
 	if c.Last = n; n.Eval != nil {
 		c.Eval = n.Eval
 	}

@@ -36,6 +36,7 @@ type learnFlags struct {
 	loraRank    int
 	publish     string // auto or manual
 	keyShare    float64
+	raterShare  float64
 	staleness   int64
 	served      int
 	batchTokens int
@@ -67,7 +68,8 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.IntVar(&l.prompts, "learn-prompts", l.prompts, "prompts that an update gathers rollouts of, 8 of each")
 	f.BoolVar(&l.checkpoints, "learn-layer-checkpoints", false, "train with much less memory for a third more time")
 	f.IntVar(&l.loraRank, "learn-lora-rank", 0, "train a change of this rank in each matrix, in place of the weights (LoRA); it wants about ten times the learning rate; 0 = all weights")
-	f.Float64Var(&l.keyShare, "learn-key-share", 0, "share of an update's rated completions that one API key may have rated; 0 = all")
+	f.Float64Var(&l.keyShare, "learn-key-share", 0, "share of an update's rated completions that one API key may have rated, 0 to 1; 0 = all")
+	f.Float64Var(&l.raterShare, "learn-rater-share", 0, "share of an update's rated completions that one rater may have rated, 0 to 1; a key that names no rater is one itself; 0 = all")
 	f.Int64Var(&l.staleness, "learn-staleness", l.staleness, "policy versions that a rated completion may be behind when it is learned from")
 	f.IntVar(&l.served, "learn-served", l.served, "rated completions that an update learns from, at most")
 	f.IntVar(&l.batchTokens, "learn-batch-tokens", l.batchTokens, "tokens of rollouts in a step that serves somebody, too: more learns faster and makes tokens later")

@@ -28,7 +28,7 @@ const smallModel = 10_000_000
 // source says what to learn from.
 func (l *learning) source(b *backend, o serveOptions) (training.LoopConfig, error) {
 	c := training.LoopConfig{Name: l.flags.learn, Learn: l.flags.settings(b), Every: l.flags.every, EvalEvery: l.flags.evalEvery,
-		Served: training.Served{Learn: true, Completions: l.flags.served, MaxStaleness: l.flags.staleness, MaxKeyShare: l.flags.keyShare}}
+		Served: training.Served{Learn: true, Completions: l.flags.served, MaxStaleness: l.flags.staleness, MaxKeyShare: l.flags.keyShare, MaxRaterShare: l.flags.raterShare}}
 	switch l.flags.learn {
 	case "feedback":
 	case "countdown":

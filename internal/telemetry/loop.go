@@ -8,6 +8,7 @@ type LoopState struct {
 	PhaseSeconds float64
 
 	Applied, Rejected, Failed, Stale, Alarms uint64
+	KeyCapped, RaterCapped                   uint64
 
 	Reward, PassRate, Length, Returns, Entropy, Clipped, KL, Ratio, GradNorm, LR float64
 	Gap, MeanGap                                                                 float64 // |difference| of log-probabilities between engine and trainer
@@ -36,6 +37,8 @@ var loopReadings = []reading[LoopState]{
 	counter("astro_learning_rejected_total", "Updates that were refused, had nothing to learn from, or did not pass their checks.", func(s *LoopState) uint64 { return s.Rejected }),
 	counter("astro_learning_failed_total", "Updates that failed.", func(s *LoopState) uint64 { return s.Failed }),
 	counter("astro_learning_stale_total", "Rated completions that were too old when their turn came.", func(s *LoopState) uint64 { return s.Stale }),
+	counter("astro_learning_key_capped_total", "Times that a rated completion had to wait because an API key that rated it had its share of the update.", func(s *LoopState) uint64 { return s.KeyCapped }),
+	counter("astro_learning_rater_capped_total", "Times that one had to wait because a rater had its share.", func(s *LoopState) uint64 { return s.RaterCapped }),
 	counter("astro_learning_gap_alarms_total", "Updates whose log-probabilities differed between engine and trainer by more than they may.", func(s *LoopState) uint64 { return s.Alarms }),
 	gauge("astro_learning_reward", "Mean reward of the last update, -1 to 1.", func(s *LoopState) float64 { return s.Reward }),
 	gauge("astro_learning_pass_rate", "Share of correct answers in it.", func(s *LoopState) float64 { return s.PassRate }),
