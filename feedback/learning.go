@@ -83,7 +83,7 @@ func (p prepared) Query(_ string, args ...any) (*sql.Rows, error) { return p.Stm
 type Counts struct {
 	Completions int
 	Feedback    int
-	Used        int // completions that were learned from
+	Used        int // completions that were learned from by updates that are still there
 	Waiting     int // rated completions that were not
 }
 

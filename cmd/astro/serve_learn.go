@@ -44,6 +44,8 @@ type learnFlags struct {
 	keepStored  int
 	keepLoaded  int
 	retention   time.Duration
+	history     time.Duration // of updates and events
+	historyRows int64
 	storeBytes  int64
 	storeText   bool
 	trees       string
@@ -53,7 +55,7 @@ type learnFlags struct {
 }
 
 func defaultLearnFlags() learnFlags {
-	return learnFlags{publish: publishAuto, prompts: 16, staleness: 2, served: 128, keepStored: 5, keepLoaded: 2, batchTokens: 2, evalEvery: 5, retention: 7 * 24 * time.Hour, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
+	return learnFlags{publish: publishAuto, prompts: 16, staleness: 2, served: 128, keepStored: 5, keepLoaded: 2, batchTokens: 2, evalEvery: 5, retention: 7 * 24 * time.Hour, history: 90 * 24 * time.Hour, historyRows: 200_000, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
 }
 
 func (l *learnFlags) add(c *cobra.Command) {
@@ -77,6 +79,8 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.IntVar(&l.keepLoaded, "keep-loaded", l.keepLoaded, "policy versions that stay on the device besides the served one: for requests that name them, and the way back")
 	f.BoolVar(&l.swapNow, "swap-now", false, "a new policy goes on with answers under way at once, each token marked with its version; else they finish on the old one")
 	f.DurationVar(&l.retention, "store-retention", l.retention, "after which completions are erased; later feedback for them is refused")
+	f.DurationVar(&l.history, "store-history-retention", l.history, "after which updates, with their rollouts, and events are removed; those of kept checkpoints and jobs that are not over stay")
+	f.Int64Var(&l.historyRows, "store-history-rows", l.historyRows, "updates that are kept, and events; past it the oldest are removed")
 	f.Int64Var(&l.storeBytes, "store-bytes", l.storeBytes, "size of the store; past it the oldest completions are erased")
 	f.BoolVar(&l.storeText, "store-text", false, "keep the text of prompts and answers, not only their token ids")
 	f.StringArrayVar(&l.graderURLs, "grader", nil, "a service that judges answers, as NAME=URL; requests name it {\"type\": \"http\", \"name\": NAME}")
@@ -122,7 +126,8 @@ func openStore(ctx context.Context, o *serveOptions, log *slog.Logger) (*learnin
 		return nil, fmt.Errorf("--learn-publish %q: want auto or manual", l.flags.publish)
 	}
 	var err error
-	l.store, err = feedback.Open(filepath.Join(l.flags.store, "state.db"), feedback.Options{Retention: l.flags.retention, MaxBytes: l.flags.storeBytes, KeepText: l.flags.storeText})
+	l.store, err = feedback.Open(filepath.Join(l.flags.store, "state.db"), feedback.Options{Retention: l.flags.retention, MaxBytes: l.flags.storeBytes, KeepText: l.flags.storeText,
+		HistoryRetention: l.flags.history, MaxHistoryRows: l.flags.historyRows})
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +235,7 @@ func (l *learning) prune(ctx context.Context) {
 			if err != nil || !p.Any() {
 				break
 			}
-			l.log.Info("the store was pruned", "expired", p.Expired, "removed", p.Removed, "evicted", p.Evicted)
+			l.log.Info("the store was pruned", "expired", p.Expired, "removed", p.Removed, "evicted", p.Evicted, "updates_and_events", p.History)
 		}
 	}
 }
