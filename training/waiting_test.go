@@ -3,14 +3,17 @@ package training
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"astro/feedback"
+	"astro/openai"
 	"astro/training/grpo"
 )
 
@@ -276,4 +279,46 @@ func TestFeedbackWaitsForAPromotion(t *testing.T) {
 	cancel()
 	<-done
 	h.wantLine("after the promotion", 3, 4)
+}
+
+// What fine-tuning jobs make waits as well, and each job begins from what the one before it made.
+func TestVersionsOfJobsWait(t *testing.T) {
+	h := waits(t)
+	j := h.jobs()
+	var imitation []map[string]string
+	for q := 1; q <= numQuestions; q++ {
+		imitation = append(imitation, map[string]string{"prompt": fmt.Sprint(q), "completion": "right"})
+	}
+	before := h.passRate(60)
+	h.submit(j, "ftjob-1", openai.TuneReinforcement, reinforcement(), nil)
+	h.submit(j, "ftjob-2", openai.TuneSupervised, imitation, nil)
+	h.submit(j, "ftjob-3", openai.TuneSupervised, imitation, nil)
+	firstLoss := 0.0
+	for i, id := range []string{"ftjob-1", "ftjob-2", "ftjob-3"} {
+		h.until(j, id, openai.TuneState.Final)
+		state, job := h.state(id)
+		line := h.policies.Candidates()
+		if state != openai.TuneSucceeded || len(line) <= i || *job.FineTunedModel != fmt.Sprintf("m@v%d", line[len(line)-1]) {
+			t.Fatalf("%s is %s, its model %v; %v wait; want it done, and its model the newest of those", id, state, job.FineTunedModel, line)
+		}
+		events, err := h.store.Events(context.Background(), "job:"+id, 0, 1000)
+		waits := false
+		for _, e := range events {
+			waits = waits || strings.Contains(e.Message, "waits to be promoted")
+			if rest, ok := strings.CutPrefix(e.Message, "Step 1/150: training loss="); ok {
+				firstLoss, err = strconv.ParseFloat(rest, 64)
+			}
+		}
+		if err != nil || !waits {
+			t.Errorf("%s: one of %d events says that its version waits: %v; %v", id, len(events), waits, err)
+		}
+	}
+	if firstLoss > .1 {
+		t.Errorf("the third job began with a loss of %g; want that of the second one's end", firstLoss)
+	}
+	line := h.policies.Candidates()
+	last := len(line) - 1
+	if after := h.passRate(60); h.policies.Serving() != 1 || after != before || h.parents(line[last])[0] != line[last-1] {
+		t.Errorf("version %d is served with a pass rate of %.2f, %.2f before; %v wait", h.policies.Serving(), after, before, line)
+	}
 }
