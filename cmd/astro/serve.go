@@ -253,7 +253,7 @@ type backend struct {
 // newBackend opens the device, plans memory, loads the model and starts the engine, in the order in which mistakes are cheapest.
 func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnostics io.Writer) (*backend, error) {
 	b := &backend{}
-	b.metrics = telemetry.NewMetrics(telemetry.Info{Model: o.names[0], Version: version()}, func() telemetry.EngineState { return server.EngineState(b.engine, o.dtype) })
+	b.metrics = telemetry.NewMetrics(telemetry.Info{Model: o.names[0], Version: version()}, func() telemetry.EngineState { return b.measure(o.dtype) })
 	var err error
 	if b.config, err = model.LoadConfig(o.dir); err != nil {
 		return nil, err
