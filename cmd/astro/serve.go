@@ -361,7 +361,7 @@ func (o *serveOptions) stepTokens() int { return o.maxSlots + o.chunkTokens }
 // newServer puts HTTP in front of the engine.
 func (b *backend) newServer(o serveOptions, l *learning, access server.Access, certificate *server.Certificate, tracer *telemetry.Tracer, log *slog.Logger) (*server.Server, error) {
 	c := server.Config{Metrics: b.metrics, Tracer: tracer, Engine: b.engine, Tokenizer: b.tokenizer, Template: b.template, TokenizerInfo: b.info, ModelNames: o.names, ContextTokens: b.context,
-		Access: access, Certificate: certificate, Limits: o.limits, StrictParams: o.strict, Version: version(), Log: log}
+		Access: access, Certificate: certificate, Limits: o.limits, StrictParams: o.strict, Version: version(), Grapher: graph, Log: log}
 	graders, err := o.graders()
 	if err != nil {
 		return nil, err
