@@ -24,6 +24,9 @@ const asAstro = "ASTRO_TEST_RUN_MAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asAstro) != "" {
+		if os.Getenv(readOnlyMark) != "" {
+			awaitReadOnly()
+		}
 		main()
 		os.Exit(0)
 	}
