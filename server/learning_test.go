@@ -128,7 +128,7 @@ func TestGraphsAndTrees(t *testing.T) {
 			t.Errorf("%s: got %d %s", body, got.status, got.body)
 		}
 	}
-	for id, text := range map[string]string{"a/b c": `{"id":"a/b c","problem":"2 3 -> 5","nodes":[{"parent":-1,"visits":2},{"parent":0,"text":"s","visits":1,"q":0.5,"terminal":true,"correct":true}]}`, "bad": "{"} {
+	for id, text := range map[string]string{"a/b c": `{"id":"a/b c","problem":"2 3 -> 5","nodes":[{"parent":-1,"visits":2},{"parent":0,"text":"s","visits":1,"q":0.5,"terminal":true,"correct":true}]}`, "bad": "[]"} {
 		if err := h.Store.PutTree(t.Context(), feedback.Tree{ID: id, Tree: []byte(text)}); err != nil {
 			t.Fatal(err)
 		}

@@ -118,6 +118,9 @@ func openStore(ctx context.Context, o *serveOptions, log *slog.Logger) (*learnin
 	if o.learnFlags.learn != "" && o.learnFlags.store == "" {
 		o.learnFlags.store = defaultStore
 	}
+	if o.learnFlags.store == "" && o.learnFlags.trees != "" {
+		return nil, errors.New("--trees: trees are shown from the store; give --store DIR, too")
+	}
 	if o.learnFlags.store == "" {
 		return nil, nil
 	}
@@ -292,7 +295,6 @@ func (l *learning) wire(c *server.Config) {
 	if l.policies != nil {
 		c.Policies = servedPolicies{l.policies, c.ModelNames[0]}
 	}
-	c.Grapher = graph
 	if l.jobs != nil {
 		c.Tuner = l.jobs
 	}

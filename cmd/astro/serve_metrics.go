@@ -6,10 +6,18 @@ import (
 
 	"astro/engine"
 	"astro/internal/telemetry"
+	"astro/server"
 )
 
 // countTimeout bounds how long somebody who reads metrics waits for the store.
 const countTimeout = time.Second
+
+// measure tells of the engine and its programs in numbers.
+func (b *backend) measure(dtype string) telemetry.EngineState {
+	s, p := server.EngineState(b.engine, dtype), b.runner.Programs()
+	s.ProgramsReady, s.ProgramsPending = p.Ready, p.Pending
+	return s
+}
 
 // measure tells of learning in numbers.
 func (l *learning) measure(e *engine.Engine) telemetry.LoopState {
