@@ -281,7 +281,7 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 	if err != nil {
 		return nil, err
 	}
-	_, learning := o.learnFlags.memory(b)
+	_, learning := o.learnFlags.memory(b, d.Kind())
 	log.Info("memory plan", "device", d.Kind(), "plan", plan.String(), "learning", fmt.Sprintf("%.1f MiB", float64(learning)/(1<<20)))
 	if err := b.load(first, d, dtype, diagnostics); err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func planMemory(b *backend, o serveOptions, kind device.Kind, dtype dtypes.DType
 			return engine.MemoryPlan{}, err
 		}
 	}
-	sets, learning := o.learnFlags.memory(b)
+	sets, learning := o.learnFlags.memory(b, kind)
 	if available -= learning; available <= 0 {
 		return engine.MemoryPlan{}, fmt.Errorf("learning needs %.1f MiB, which is all that there is: use --learn-layer-checkpoints, a shorter --context, or a smaller model", float64(learning)/(1<<20))
 	}

@@ -1,9 +1,12 @@
 package main
 
-import "astro/training/trainer"
+import (
+	"astro/internal/device"
+	"astro/training/trainer"
+)
 
 // memory is how many sets of weights the device must hold, and the bytes that training needs there besides.
-func (l *learnFlags) memory(b *backend) (sets int, trainingBytes int64) {
+func (l *learnFlags) memory(b *backend, kind device.Kind) (sets int, trainingBytes int64) {
 	if l.store == "" && l.learn == "" {
 		return 1, 0
 	}
@@ -12,5 +15,5 @@ func (l *learnFlags) memory(b *backend) (sets int, trainingBytes int64) {
 		return sets, 0
 	}
 	c := l.settings(b)
-	return sets + 1, trainer.Memory(b.config, c.Rows, c.RowTokens, c.Optimizer) // and a candidate
+	return sets + 1, trainer.Memory(kind, b.config, c.Rows, c.RowTokens, c.Optimizer) // and a candidate
 }

@@ -138,12 +138,17 @@ func (d *Device) openXLA() error {
 	}
 	xla.EnableAutoInstall(false)
 	kind := d.kind
+	natives := theNatives.close()
+	if kind != XLACPU {
+		natives = nil // they are code for this machine's processors
+	}
 	if err := registerOnce(interposer.Config{
 		Name:    name,
 		Path:    d.plugin,
 		Compile: func(text string) (interposer.Rewritten, error) { return rewrite(kind, text) },
 		Cache:   d.cache,
 		Host:    hostCPU().identity(),
+		Natives: natives,
 	}); err != nil {
 		return err
 	}

@@ -87,10 +87,10 @@ func Load(root string) (*Tree, error) {
 			return err
 		}
 		rel = filepath.ToSlash(rel)
-		if entry.IsDir() {
-			if ignored(rel) {
-				return filepath.SkipDir
-			}
+		switch {
+		case ignored(rel) && entry.IsDir():
+			return filepath.SkipDir
+		case ignored(rel) || entry.IsDir(): // .git is a file in a work tree, .cache may be a link
 			return nil
 		}
 		return read(files, name, rel, entry)
@@ -101,7 +101,7 @@ func Load(root string) (*Tree, error) {
 	return Parse(files)
 }
 
-// ignored says that a directory is not part of the source.
+// ignored says that a directory, or a link to one, is not part of the source.
 func ignored(rel string) bool {
 	return rel == ".git" || rel == ".cache" || rel == "bin" || rel == "shared"
 }

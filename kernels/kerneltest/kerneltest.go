@@ -23,6 +23,7 @@ func Run(t *testing.T, d *device.Device) {
 	t.Run("PageCopy", func(t *testing.T) { each(t, 6, func(t *testing.T, r *rand.Rand) { pageCopy(t, d, r) }) })
 	t.Run("PagedAttention", func(t *testing.T) { each(t, 16, func(t *testing.T, r *rand.Rand) { pagedAttention(t, d, r) }) })
 	t.Run("Product", func(t *testing.T) { products(t, d) })
+	t.Run("TokenLogprobs", func(t *testing.T) { tokenLogprobs(t, d) })
 }
 
 func each(t *testing.T, n int, body func(*testing.T, *rand.Rand)) {

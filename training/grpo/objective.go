@@ -105,7 +105,7 @@ func (o Objective) Loss() trainer.Loss {
 
 func (o Objective) build(t trainer.Tokens) (terms *Node, stats []*Node) {
 	terms, stats = o.terms(t)
-	return terms, append([]*Node{t.Entropy()}, stats...)
+	return terms, append([]*Node{t.Entropy}, stats...)
 }
 
 // terms are the loss of each token, and the stats behind the entropy.

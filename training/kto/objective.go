@@ -111,6 +111,6 @@ const slope = 0
 func loss() trainer.Loss {
 	return trainer.Loss{Name: "kto", Columns: []string{"slope"}, Stats: []trainer.Stat{{Name: "entropy"}},
 		Build: func(t trainer.Tokens) (*Node, []*Node) {
-			return Mul(t.Columns[slope], t.Logprob), []*Node{t.Entropy()}
+			return Mul(t.Columns[slope], t.Logprob), []*Node{t.Entropy}
 		}}
 }

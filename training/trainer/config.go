@@ -20,6 +20,7 @@ type Config struct {
 	WeightDecay      float64 // decoupled (Loshchilov & Hutter, arXiv 1711.05101); not on norms
 	ClipNorm         float64 // largest global norm of a gradient; 0 = it is not clipped
 	LayerCheckpoints bool    `json:",omitzero"` // of each layer only its input is kept for the backward pass: less memory for a third more time
+	HeadChunkTokens  int     `json:",omitzero"` // tokens whose logits are in memory at once; 0 = all, or as many as give wholeLogits
 	LoRA             LoRA    `json:",omitzero"` // zero = the weights themselves are trained
 }
 
@@ -38,10 +39,29 @@ func (c Config) Validate() error {
 		return fmt.Errorf("a schedule of %d steps with %d of warm-up: want 1 <= warm-up <= steps", c.Steps, c.WarmupSteps)
 	case !(c.Beta1 >= 0 && c.Beta1 < 1) || !(c.Beta2 >= 0 && c.Beta2 < 1) || !(c.Eps > 0):
 		return fmt.Errorf("betas %g and %g must be in [0, 1) and eps %g above 0", c.Beta1, c.Beta2, c.Eps)
+	case c.HeadChunkTokens < 0:
+		return fmt.Errorf("logits of %d tokens at once: want at least 0", c.HeadChunkTokens)
 	case !(c.WeightDecay >= 0) || !(c.ClipNorm >= 0):
 		return fmt.Errorf("weight decay %g and clip norm %g must not be negative", c.WeightDecay, c.ClipNorm)
 	}
 	return c.LoRA.Validate()
+}
+
+// wholeLogits is how many logits are not worth a loop over chunks, 64 MiB of them; chunkStep is what chunks are multiples of.
+const (
+	wholeLogits = 1 << 24
+	chunkStep   = 64
+)
+
+// headChunk is of how many tokens out of n logits are in memory at once; 0 = all.
+func (c Config) headChunk(n, vocab int) int {
+	switch {
+	case c.HeadChunkTokens > 0:
+		return c.HeadChunkTokens
+	case n*vocab <= wholeLogits:
+		return 0
+	}
+	return max(chunkStep, wholeLogits/vocab/chunkStep*chunkStep)
 }
 
 // LR is the learning rate of a step, the first of which is 0: a linear warm-up, then half a cosine down to FinalLR.

@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"astro/kernels"
 	"astro/model"
 	"astro/model/llama"
 
@@ -25,29 +26,17 @@ func batchOf(in []*Node, columns int) (b batchNodes, rest []*Node) {
 	return batchNodes{in[0], in[1], in[2], in[3], in[4], in[fixedBatchNodes:n], in[n], in[n+1]}, in[n+2:]
 }
 
-// spread are the log-probabilities [rows*tokens, vocab] f32 of every token that could come next; checkpoints is Config.LayerCheckpoints.
-func spread(c model.Config, weights []*Node, b batchNodes, checkpoints bool) *Node {
+// logprobs are the log-probabilities [rows*tokens] f32 of the targets under the model; entropies, of the same shape, are those of the
+// distributions that the targets are of.
+func logprobs(c model.Config, o Config, weights []*Node, b batchNodes) (ofTargets, entropies *Node) {
 	bias := packedBias(b.segments)
 	attend := func(_ int, q, k, v *Node) *Node { return packedAttention(q, k, v, bias, llama.Scale(c)) }
 	forward := llama.Forward
-	if checkpoints {
+	if o.LayerCheckpoints {
 		forward = llama.ForwardCheckpointed
 	}
-	hidden := forward(c, weights, b.inputs, b.positions, b.cos, b.sin, attend)
-	return LogSoftmax(llama.Logits(llama.Head(c, weights), Reshape(hidden, -1, c.Hidden)), -1)
-}
-
-// logprobs are the log-probabilities [rows*tokens] f32 of the targets under the model.
-func logprobs(c model.Config, weights []*Node, b batchNodes) *Node {
-	return pick(spread(c, weights, b, false), Reshape(b.targets, -1))
-}
-
-// pick takes x[i, index[i]] of x [n, vocab]. A sum over a mask and not a Gather, for its gradient then is a product and no
-// scatter; compilers never store the mask.
-func pick(x, index *Node) *Node {
-	ids := Iota(x.Graph(), shapes.Make(dtypes.Int32, x.Shape().Dimensions...), 1)
-	chosen := Equal(ids, BroadcastToDims(ExpandDims(index, -1), x.Shape().Dimensions...))
-	return ReduceSum(Where(chosen, x, ZerosLike(x)), -1)
+	hidden := Reshape(forward(c, weights, b.inputs, b.positions, b.cos, b.sin, attend), -1, c.Hidden)
+	return kernels.TokenLogprobs(hidden, llama.Head(c, weights), Reshape(b.targets, -1), o.headChunk(hidden.Shape().Dim(0), c.Vocab))
 }
 
 // packedBias [rows, 1, tokens, tokens] f32 is 0 where a query (third axis) may see a key (fourth): not later than itself and of its

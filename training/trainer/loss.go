@@ -30,17 +30,11 @@ type Tokens struct {
 	Columns  []*Node // by Loss.Columns
 	Counted  *Node   // bool: which have a weight
 	Segments *Node   // [rows, tokens] i32, as in a Batch: what belongs to one Example
-	spread   *Node
-}
-
-// Entropy is that of the distribution which each target was predicted by, in nats, as a number: no gradient flows through it.
-func (t Tokens) Entropy() *Node {
-	logprobs := StopGradient(t.spread)
-	return Neg(ReduceSum(Mul(Exp(logprobs), logprobs), -1))
+	Entropy  *Node   // of the distribution which each target was predicted by, in nats, as a number: no gradient flows through it
 }
 
 // ExampleMean is, at each token, the mean of x over all counted tokens of the same Example; 0 where an Example has none, as padding. Its
-// gradient flows to each of them. It is a sum over a mask [rows, tokens, tokens], as pick is one, and needs the memory of attention's.
+// gradient flows to each of them. It is a sum over a mask [rows, tokens, tokens] and needs the memory of attention's.
 func (t Tokens) ExampleMean(x *Node) *Node {
 	rows, tokens := t.Segments.Shape().Dim(0), t.Segments.Shape().Dim(1)
 	others := func(x *Node) *Node { return BroadcastToDims(Reshape(x, rows, 1, tokens), rows, tokens, tokens) }
@@ -59,11 +53,11 @@ func NextToken() Loss {
 }
 
 // told are the results of a batch [1 + stats] f32: its loss, and the sums or maxima of the stats.
-func (l Loss) told(c model.Config, weights []*Node, b batchNodes, norm *Node, checkpoints bool) (loss, told *Node) {
+func (l Loss) told(c model.Config, o Config, weights []*Node, b batchNodes, norm *Node) (loss, told *Node) {
 	weight := Reshape(b.weights, -1)
 	counted := NotEqual(weight, ZerosLike(weight))
-	tokens := Tokens{Counted: counted, Segments: b.segments, spread: spread(c, weights, b, checkpoints)}
-	tokens.Logprob = pick(tokens.spread, Reshape(b.targets, -1))
+	tokens := Tokens{Counted: counted, Segments: b.segments}
+	tokens.Logprob, tokens.Entropy = logprobs(c, o, weights, b)
 	for _, column := range b.columns {
 		tokens.Columns = append(tokens.Columns, Reshape(column, -1))
 	}

@@ -79,7 +79,7 @@ func (t *Trainer) stepSpec(rows, tokens int) device.Spec {
 		weights, rest := t.withFrozen(trained, in[3*n:])
 		batch, rest := batchOf(rest, len(t.loss.Columns))
 		hyper := rest[0]
-		loss, told := t.loss.told(t.model, weights, batch, hyperAt(hyper, 0), t.config.LayerCheckpoints)
+		loss, told := t.loss.told(t.model, t.config, weights, batch, hyperAt(hyper, 0))
 		grads := t.gradients(loss, weights, trained)
 		norm := globalNorm(grads)
 		return append(t.update(trained, m, v, grads, norm, hyper), told, norm)
@@ -99,7 +99,7 @@ func (t *Trainer) gradSpec(rows, tokens int, first bool) device.Spec {
 		weights, rest := t.withFrozen(in[:n], in[n:])
 		batch, rest := batchOf(rest, len(t.loss.Columns))
 		hyper, acc := rest[0], rest[1:]
-		loss, told := t.loss.told(t.model, weights, batch, hyperAt(hyper, 0), t.config.LayerCheckpoints)
+		loss, told := t.loss.told(t.model, t.config, weights, batch, hyperAt(hyper, 0))
 		grads := t.gradients(loss, weights, in[:n])
 		for i := range acc {
 			grads[i] = Add(grads[i], acc[i]) // in the memory of acc: see adamW
@@ -147,7 +147,8 @@ func (t *Trainer) scoreSpec(rows, tokens int) device.Spec {
 	all := join(params("w", t.layout, -1), t.batchParams(rows, tokens))
 	return device.Spec{Name: t.programName("train_score", rows, tokens), Params: all, Build: func(in []*Node) []*Node {
 		batch, _ := batchOf(in[n:], len(t.loss.Columns))
-		return []*Node{logprobs(t.model, in[:n], batch)}
+		scores, _ := logprobs(t.model, Config{HeadChunkTokens: t.config.HeadChunkTokens}, in[:n], batch)
+		return []*Node{scores}
 	}}
 }
 

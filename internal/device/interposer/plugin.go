@@ -12,8 +12,10 @@ import "C"
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -33,6 +35,10 @@ type Config struct {
 
 	Cache *execcache.Cache // of compiled executables; nil = none
 	Host  string           // names the machine that executables are compiled for (CPU model and features); part of the cache's key
+
+	// Natives are C functions of this process (ffi_handler in internal/device/ffi/ffi.h) that programs for the CPU may call, by
+	// target. They are registered with the plugin unless it has no FFI extension; Natives says so then.
+	Natives map[string]unsafe.Pointer
 }
 
 // Rewritten is a program as it goes to the compiler.
@@ -57,6 +63,7 @@ type Memory struct {
 type registered struct {
 	Config
 	identity string // changes when the plugin's file does
+	natives  error  // why custom calls cannot be used
 }
 
 var (
@@ -81,23 +88,55 @@ func Register(c Config) error {
 	if err != nil {
 		return fmt.Errorf("load PJRT plugin %s: %w", c.Path, err)
 	}
-	identity := fmt.Sprintf("%s %d %d", filepath.Base(c.Path), info.Size(), info.ModTime().UnixNano())
-	slots = append(slots, &registered{c, identity})
-	if err := pjrt.RegisterPreloadedPlugin(c.Name, uintptr(table)); err != nil {
+	r := &registered{Config: c, identity: fmt.Sprintf("%s %d %d", filepath.Base(c.Path), info.Size(), info.ModTime().UnixNano())}
+	if err := r.registerNatives(len(slots), table); err != nil {
+		return fmt.Errorf("load PJRT plugin %s: %w", c.Path, err)
+	}
+	slots = append(slots, r)
+	if err := pjrt.RegisterPreloadedPlugin(c.Name, uintptr(unsafe.Pointer(table))); err != nil {
 		slots[len(slots)-1].Name = "" // its table cannot be unloaded; the slot stays used and the name free
 		return fmt.Errorf("initialise PJRT plugin %s: %w", c.Path, err)
 	}
 	return nil
 }
 
-func open(path string, slot int) (unsafe.Pointer, error) {
+func open(path string, slot int) (*C.Table, error) {
 	cpath := C.CString(path)
 	defer C.free(unsafe.Pointer(cpath))
 	var table *C.Table
 	if err := message(C.interposer_open(cpath, C.int(slot), &table)); err != nil {
 		return nil, err
 	}
-	return unsafe.Pointer(table), nil
+	return table, nil
+}
+
+// registerNatives tells the plugin of the native functions. What it refuses is an error: programs that call it could not be compiled.
+func (r *registered) registerNatives(slot int, table *C.Table) error {
+	if C.interposer_has_natives(table) == 0 {
+		r.natives = fmt.Errorf("PJRT plugin %s has no FFI extension", r.Path)
+		return nil
+	}
+	for _, target := range slices.Sorted(maps.Keys(r.Config.Natives)) {
+		name := C.CString(target)
+		err := message(C.interposer_native(C.int(slot), table, name, r.Config.Natives[target]))
+		C.free(unsafe.Pointer(name))
+		if err != nil {
+			return fmt.Errorf("register native function %s: %w", target, err)
+		}
+	}
+	return nil
+}
+
+// Natives says why programs of the plugin that was registered under name cannot call native functions; nil = they can.
+func Natives(name string) error {
+	mu.Lock()
+	defer mu.Unlock()
+	for _, r := range slots {
+		if r.Name == name {
+			return r.natives
+		}
+	}
+	return fmt.Errorf("PJRT plugin %q is not registered", name)
 }
 
 // message turns a C function's failure into an error and frees it.

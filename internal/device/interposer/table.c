@@ -110,8 +110,7 @@ char *interposer_open(const char *path, int slot, Table **patched) {
   return 0;
 }
 
-// taken turns a plugin's error into its message and frees the error; no error gives NULL.
-static char *taken(int slot, void *error) {
+char *interposer_taken(int slot, void *error) {
   if (!error) return 0;
   Error_Message_Args m = {sizeof m, 0, error, 0, 0};
   call(slot, FN_Error_Message, &m);
@@ -126,14 +125,14 @@ void *interposer_compile(int slot, Client_Compile_Args *args) { return call(slot
 // executable_of gives the description of a loaded executable; executable_free returns it.
 static char *executable_of(int slot, void *loaded, void **executable) {
   LoadedExecutable_GetExecutable_Args a = {sizeof a, 0, loaded, 0};
-  char *error = taken(slot, call(slot, FN_LoadedExecutable_GetExecutable, &a));
+  char *error = interposer_taken(slot, call(slot, FN_LoadedExecutable_GetExecutable, &a));
   *executable = a.executable;
   return error;
 }
 
 static void executable_free(int slot, void *executable) {
   Executable_Destroy_Args a = {sizeof a, 0, executable};
-  free(taken(slot, call(slot, FN_Executable_Destroy, &a)));
+  free(interposer_taken(slot, call(slot, FN_Executable_Destroy, &a)));
 }
 
 char *interposer_serialize(int slot, void *loaded, char **bytes, size_t *size) {
@@ -141,7 +140,7 @@ char *interposer_serialize(int slot, void *loaded, char **bytes, size_t *size) {
   char *error = executable_of(slot, loaded, &executable);
   if (error) return error;
   Executable_Serialize_Args a = {sizeof a, 0, executable, 0, 0, 0, 0};
-  error = taken(slot, call(slot, FN_Executable_Serialize, &a));
+  error = interposer_taken(slot, call(slot, FN_Executable_Serialize, &a));
   if (!error) {
     *size = a.serialized_bytes_size;
     *bytes = malloc(*size + 1);
@@ -154,14 +153,14 @@ char *interposer_serialize(int slot, void *loaded, char **bytes, size_t *size) {
 
 char *interposer_load(int slot, void *client, const char *bytes, size_t size, void **loaded) {
   Executable_DeserializeAndLoad_Args a = {sizeof a, 0, client, bytes, size, 0, 0, 0};
-  char *error = taken(slot, call(slot, FN_Executable_DeserializeAndLoad, &a));
+  char *error = interposer_taken(slot, call(slot, FN_Executable_DeserializeAndLoad, &a));
   *loaded = a.loaded_executable;
   return error;
 }
 
 char *interposer_platform_version(int slot, void *client, char **version) {
   Client_PlatformVersion_Args a = {sizeof a, 0, client, 0, 0};
-  char *error = taken(slot, call(slot, FN_Client_PlatformVersion, &a));
+  char *error = interposer_taken(slot, call(slot, FN_Client_PlatformVersion, &a));
   if (!error) *version = strndup(a.platform_version, a.platform_version_size);
   return error;
 }
@@ -170,7 +169,7 @@ char *interposer_memory(int slot, void *loaded, Executable_GetCompiledMemoryStat
   char *error = executable_of(slot, loaded, &out->executable);
   if (error) return error;
   out->struct_size = sizeof *out;
-  error = taken(slot, call(slot, FN_Executable_GetCompiledMemoryStats, out));
+  error = interposer_taken(slot, call(slot, FN_Executable_GetCompiledMemoryStats, out));
   executable_free(slot, out->executable);
   return error;
 }

@@ -187,3 +187,21 @@ func (m *Module) Alias(param, output int) error {
 	main.Params[param].SetAttribute(fmt.Sprintf("tf.aliasing_output = %d : i32", output))
 	return nil
 }
+
+// ResultTypes splits Results into one type each.
+func (f *Func) ResultTypes() []string {
+	text, many := strings.CutPrefix(f.Results, "(")
+	if many {
+		text = strings.TrimSuffix(text, ")")
+	}
+	s := scanner{text: text + ","} // types themselves have commas only inside of brackets
+	var types []string
+	for s.err == nil && s.at < len(s.text) {
+		types = append(types, strings.TrimSpace(s.until(",")))
+		s.expect(",")
+	}
+	if s.err != nil {
+		panic(fmt.Sprintf("BUG: results of @%s are %q; want types with commas between them", f.Name, f.Results))
+	}
+	return types
+}

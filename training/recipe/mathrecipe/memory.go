@@ -3,7 +3,9 @@ package mathrecipe
 import (
 	"fmt"
 
+	"astro/internal/device"
 	"astro/model"
+	"astro/training/trainer"
 )
 
 // Need is what a stage wants of the device's memory, in bytes. It is an estimate: compilers keep less of the activations than all that a
@@ -64,10 +66,10 @@ func keyBytes(m model.Config, slots, tokens int) int64 {
 
 // activationBytes counts what a gradient reads again, in f32. By token and layer: norms and residuals (8 x hidden), queries, keys and values
 // before and behind the rotation, four of the width of the feed-forward network, and each head's share of attention to every position of the
-// row, before and behind the softmax. By token once: three rows of the vocabulary.
+// row, before and behind the softmax. Logits come to that as on XLA; the go backend has them whole.
 func activationBytes(m model.Config, rows, rowTokens int) int64 {
 	layer := 8*m.Hidden + 2*(m.Heads+2*m.KVHeads)*m.HeadDim + 4*m.FFN + 2*m.Heads*rowTokens
-	return int64(rows) * int64(rowTokens) * int64(m.Layers*layer+3*m.Vocab) * f32Bytes
+	return int64(rows)*int64(rowTokens)*int64(m.Layers*layer)*f32Bytes + trainer.LogitBytes(device.XLACPU, m.Vocab, rows*rowTokens, trainer.Config{})
 }
 
 // checkMemory refuses a run that cannot come to its end.

@@ -1,0 +1,128 @@
+package device
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"astro/internal/device/interposer"
+)
+
+// theNatives are the process's native functions by target.
+var theNatives = natives{handlers: map[string]unsafe.Pointer{}}
+
+type natives struct {
+	mu       sync.Mutex
+	handlers map[string]unsafe.Pointer
+	closed   bool
+}
+
+// close gives the handlers and allows no more: a plugin is told of them once, before its client exists.
+func (n *natives) close() map[string]unsafe.Pointer {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	return maps.Clone(n.handlers)
+}
+
+var targetName = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
+
+// DeclareNative makes the C function handler (ffi_handler of internal/device/ffi/ffi.h) callable from programs on xla:cpu as target,
+// lower-case words joined by "_". It is called from an init, once per target. Executables are kept on disk and find the function by
+// target alone: a function whose operands, attributes or meaning change needs a new target, such as one that ends with its version.
+func DeclareNative(target string, handler unsafe.Pointer) {
+	theNatives.mu.Lock()
+	defer theNatives.mu.Unlock()
+	switch {
+	case !targetName.MatchString(target):
+		panic(fmt.Sprintf("BUG: native function %q; want lower-case words joined by _", target))
+	case handler == nil:
+		panic(fmt.Sprintf("BUG: native function %s is NULL", target))
+	case theNatives.handlers[target] != nil:
+		panic(fmt.Sprintf("BUG: native function %s is declared twice", target))
+	case theNatives.closed:
+		panic(fmt.Sprintf("BUG: native function %s is declared after a plugin was loaded; want it in an init", target))
+	}
+	theNatives.handlers[target] = handler
+}
+
+// Natives says why programs of this kind of device cannot call native functions; nil = they can. The device must be open. A Body
+// asks it before it answers with a CustomCall.
+func Natives(kind Kind) error {
+	if kind != XLACPU {
+		return fmt.Errorf("backend %s has no native functions; want %s", kind, XLACPU)
+	}
+	return interposer.Natives(clientName(kind))
+}
+
+// Natives is the function Natives for the device's kind.
+func (d *Device) Natives() error { return Natives(d.kind) }
+
+// CustomCall is the body of a library function that is one call of the native function target. The operands are the parameters, the
+// results the results. Attributes are int32 (i32), int64 (i64) or float32 (f32, bit for bit). Aliases gives, for a result, the
+// operand of the same type whose memory it is: the function updates it in place; where the operand's old value is still needed XLA
+// copies it first. The function must have no other effect, since equal calls may be merged and unused ones dropped.
+func CustomCall(f Signature, target string, attributes map[string]any, aliases map[int]int) string {
+	results := f.ResultTypes()
+	var operands, types, returned []string
+	for _, p := range f.Params {
+		operands = append(operands, "%"+p.Name)
+		types = append(types, p.Type)
+	}
+	left := "%r"
+	for i := range results {
+		returned = append(returned, fmt.Sprintf("%%r#%d", i))
+	}
+	if len(results) > 1 {
+		left = fmt.Sprintf("%%r:%d", len(results))
+	} else {
+		returned = []string{"%r"}
+	}
+	resultTypes := strings.Join(results, ", ")
+	return fmt.Sprintf(`    %s = "stablehlo.custom_call"(%s) {call_target_name = %q, api_version = 4 : i32, backend_config = {%s}, has_side_effect = false, output_operand_aliases = [%s]} : (%s) -> (%s)
+    "stablehlo.return"(%s) : (%s) -> ()
+`, left, strings.Join(operands, ", "), target, attributeText(target, attributes), aliasText(f, target, results, aliases),
+		strings.Join(types, ", "), resultTypes, strings.Join(returned, ", "), resultTypes)
+}
+
+// attributeText sorts by name, so that equal calls have equal texts.
+func attributeText(target string, attributes map[string]any) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		if !targetName.MatchString(name) {
+			panic(fmt.Sprintf("BUG: attribute %q of native function %s; want lower-case words joined by _", name, target))
+		}
+		switch v := attributes[name].(type) {
+		case int32:
+			all = append(all, fmt.Sprintf("%s = %d : i32", name, v))
+		case int64:
+			all = append(all, fmt.Sprintf("%s = %d : i64", name, v))
+		case float32:
+			all = append(all, fmt.Sprintf("%s = 0x%08X : f32", name, math.Float32bits(v)))
+		default:
+			panic(fmt.Sprintf("BUG: attribute %s of native function %s is a %T; want int32, int64 or float32", name, target, v))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+func aliasText(f Signature, target string, results []string, aliases map[int]int) string {
+	var all []string
+	for _, result := range slices.Sorted(maps.Keys(aliases)) {
+		operand := aliases[result]
+		if result < 0 || result >= len(results) || operand < 0 || operand >= len(f.Params) || f.Params[operand].Type != results[result] {
+			panic(fmt.Sprintf("BUG: native function %s: result %d of %v is operand %d of %v; want two of one type", target, result, results, operand, f.Params))
+		}
+		index := ""
+		if len(results) > 1 {
+			index = fmt.Sprint(result)
+		}
+		all = append(all, fmt.Sprintf("#stablehlo.output_operand_alias<output_tuple_indices = [%s], operand_index = %d, operand_tuple_indices = []>", index, operand))
+	}
+	return strings.Join(all, ", ")
+}
