@@ -153,6 +153,13 @@ func (b *buckets) build(want Bucket) (*device.Program, error) {
 	return p, nil
 }
 
+// count is how many programs are there, and how many wait for the compiler or are in it.
+func (b *buckets) count() (ready, pending int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.ready), len(b.queued)
+}
+
 // close waits for the background compiler and frees all programs.
 func (b *buckets) close() {
 	if b.queue != nil {

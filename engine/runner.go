@@ -114,6 +114,19 @@ func (r *DeviceRunner) fallbacks() []Bucket {
 // step is the host's.
 func (r *DeviceRunner) Busy() time.Duration { return r.busy + r.draws.sampler.Busy() }
 
+// Programs counts those of a runner.
+type Programs struct {
+	Ready   int // compiled
+	Pending int // wanted, and not compiled yet; meanwhile their rows run in others, which may round differently
+}
+
+// Programs counts the programs, of the forward pass and of sampling. It may be called from any goroutine.
+func (r *DeviceRunner) Programs() Programs {
+	ready, pending := r.buckets.count()
+	drawReady, drawPending := r.draws.sampler.Programs()
+	return Programs{Ready: ready + drawReady, Pending: pending + drawPending}
+}
+
 // Warm asks for the usual Buckets in the background: decodes of every size and lone prefills, at short contexts first.
 func (r *DeviceRunner) Warm() {
 	var list []Bucket

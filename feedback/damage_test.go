@@ -51,7 +51,7 @@ func soundFile(t testing.TB, completions int) (file []byte, seen string) {
 			noError(t, err)
 		}
 	}
-	noError(t, s.PutTree(ctx, feedback.Tree{ID: "t", Version: 1, Tree: bytes.Repeat([]byte("tree"), 2000)}))
+	noError(t, s.PutTree(ctx, feedback.Tree{ID: "t", Version: 1, Tree: []byte(`"` + strings.Repeat("tree", 2000) + `"`)}))
 	noError(t, s.PutPrompts(ctx, []feedback.Prompt{{ID: "p", Tenant: "a", Dataset: "d", Tokens: []int32{1, 2, 3}, Item: "{}", Grader: "{}"}}))
 	noError(t, s.PutFile(ctx, feedback.File{ID: "f", Tenant: "a", Name: "n", Purpose: "p", Content: bytes.Repeat([]byte{7}, 9000)}))
 	seen, err := see(s)
@@ -229,6 +229,7 @@ func FuzzImport(f *testing.F) {
 	f.Add([]byte(`{"type":"completion","id":"x","state":"complete","logprobs":[],"params":[1],"metadata":"m"}`))
 	f.Add([]byte(`{"type":"feedback","id":"f","completion_id":"x","source":"app","reward":1e308}` + "\n\n{"))
 	f.Add([]byte(`{"type":"completion","id":"x","choice":9e99}`))
+	f.Add([]byte(`{"type":"tree","id":"p","version":3,"tree":{"format":1, "q": 1e400, "problem":"<"}}` + "\n" + `{"type":"tree","id":"p","tree":[]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		first, second := opened(t, filepath.Join(t.TempDir(), "a.db")), opened(t, filepath.Join(t.TempDir(), "b.db"))
 		if _, err := first.Import(context.Background(), bytes.NewReader(text)); err != nil && !strings.Contains(err.Error(), "import line ") {

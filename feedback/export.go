@@ -12,7 +12,7 @@ import (
 
 // line is one record of an export (docs/formats/feedback-export.md).
 type line struct {
-	Type       string          `json:"type"` // completion or feedback
+	Type       string          `json:"type"` // completion, feedback or tree
 	Seq        int64           `json:"seq"`
 	ID         string          `json:"id"`
 	Choice     int             `json:"choice"`
@@ -44,8 +44,17 @@ type line struct {
 	Superseded  bool     `json:"superseded,omitempty"`
 }
 
+// treeLine is a search tree in an export.
+type treeLine struct {
+	Type    string          `json:"type"`
+	ID      string          `json:"id"`
+	Version int64           `json:"version"`
+	Created int64           `json:"created_ms"`
+	Tree    json.RawMessage `json:"tree"`
+}
+
 // Export writes completions and then feedback as JSON lines, each kind in the order of its seq. Completions have a seq above since; all
-// feedback about them is there. It reads one snapshot and may run beside everything else; where w is so slow that the store's log grows
+// feedback about them is there. Trees, which have no seq, come last, oldest first, where since is 0 or less. It reads one snapshot and may run beside everything else; where w is so slow that the store's log grows
 // past its bound meanwhile, it ends with ErrTooSlow. Two run at one time, another one waits.
 func (s *Store) Export(ctx context.Context, w io.Writer, since int64) error {
 	select {
@@ -64,8 +73,13 @@ func (s *Store) Export(ctx context.Context, w io.Writer, since int64) error {
 			"SELECT "+completionColumns+" FROM completions WHERE seq > ? ORDER BY seq", since); err != nil {
 			return err
 		}
-		return each(tx, readFeedback, func(f Feedback) error { return encoder.Encode(feedbackLine(&f)) }, "SELECT "+feedbackColumns+
-			" FROM feedback AS f WHERE (SELECT c.seq FROM completions AS c WHERE c.id = f.completion_id AND c.choice = f.choice) > ? ORDER BY seq", since)
+		if err := each(tx, readFeedback, func(f Feedback) error { return encoder.Encode(feedbackLine(&f)) }, "SELECT "+feedbackColumns+
+			" FROM feedback AS f WHERE (SELECT c.seq FROM completions AS c WHERE c.id = f.completion_id AND c.choice = f.choice) > ? ORDER BY seq", since); err != nil || since > 0 {
+			return err
+		}
+		return each(tx, readTree, func(t Tree) error {
+			return encoder.Encode(treeLine{"tree", t.ID, t.Version, t.Created.UnixMilli(), t.Tree})
+		}, "SELECT id, version, tree, created_ms, crc FROM trees ORDER BY created_ms, id")
 	})
 	if err := errors.Join(err, out.Flush()); err != nil {
 		return fmt.Errorf("export the store: %w", err)

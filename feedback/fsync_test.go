@@ -133,6 +133,7 @@ func TestCallsThatFail(t *testing.T) {
 		"no space":    {"pwrite64:error=ENOSPC:when=40..50", func(s summary) bool { return s.Unavailable > 0 && s.Broken == 0 }},
 		"over quota":  {"pwrite64:error=EDQUOT:when=40..50", func(s summary) bool { return s.Unavailable > 0 && s.Broken == 0 }},
 		"write error": {"pwrite64:error=EIO:when=40..50", func(s summary) bool { return s.Unavailable > 0 && s.Broken == 0 }},
+		"read-only":   {"pwrite64:error=EROFS:when=40..50", func(s summary) bool { return s.Unavailable > 0 && s.Broken == 0 }},
 		"sync error":  {"fdatasync,fsync:error=EIO:when=6+", func(s summary) bool { return s.Broken > 0 && s.Unavailable == 0 }},
 	} {
 		t.Run(name, func(t *testing.T) {

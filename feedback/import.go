@@ -21,7 +21,7 @@ const (
 )
 
 // Imported counts the records of an Import; those that were there before count too.
-type Imported struct{ Completions, Feedback int }
+type Imported struct{ Completions, Feedback, Trees int }
 
 // record is a line that was read: what it stores, and what it counts as.
 type record struct {
@@ -96,6 +96,7 @@ func (s *Store) store(ctx context.Context, batch []record, n *Imported) error {
 	for _, one := range batch {
 		n.Completions += one.counts.Completions
 		n.Feedback += one.counts.Feedback
+		n.Trees += one.counts.Trees
 	}
 	return nil
 }
@@ -114,14 +115,18 @@ func (r *refusedRecord) Unwrap() error { return r.err }
 
 // record reads a line.
 func (s *Store) record(text []byte, number int) (record, error) {
-	var l line
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&l); err != nil {
+	var kind struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(text, &kind); err != nil {
 		return record{}, err
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return record{}, errors.New("there is more behind the JSON value")
+	if kind.Type == "tree" {
+		return s.treeRecord(text, number)
+	}
+	var l line
+	if err := decodeLine(text, &l); err != nil {
+		return record{}, err
 	}
 	switch l.Type {
 	case "completion":
@@ -132,7 +137,33 @@ func (s *Store) record(text []byte, number int) (record, error) {
 		f, err := l.feedback(s.options.Now())
 		return record{number, func(tx *sql.Tx) error { return importFeedback(tx, f) }, Imported{Feedback: 1}}, err
 	}
-	return record{}, fmt.Errorf("type %.32q: want completion or feedback", l.Type)
+	return record{}, fmt.Errorf("type %.32q: want completion, feedback or tree", l.Type)
+}
+
+// decodeLine reads one JSON object that has no member besides those of l.
+func decodeLine(text []byte, l any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(l); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("there is more behind the JSON value")
+	}
+	return nil
+}
+
+// treeRecord reads a line that holds a search tree; one that is there stays.
+func (s *Store) treeRecord(text []byte, number int) (record, error) {
+	var l treeLine
+	if err := decodeLine(text, &l); err != nil {
+		return record{}, err
+	}
+	t, created := Tree{ID: l.ID, Version: l.Version, Tree: l.Tree}, moment(l.Created)
+	if created.IsZero() {
+		created = s.options.Now()
+	}
+	return record{number, func(tx *sql.Tx) error { return insertTree(tx, t.ID, t.Version, string(t.Tree), created) }, Imported{Trees: 1}}, t.check()
 }
 
 func (l *line) completion() *Completion {

@@ -1,10 +1,13 @@
 package feedback
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -13,7 +16,11 @@ type Rated struct {
 	*Completion
 	Reward float64
 	Votes  int
+	Raters []Rater // whose votes Reward is made of, each once
 }
+
+// Rater is who gave a vote: the end user that an API key's holder named, or the key itself. Names of different keys are different raters.
+type Rater struct{ Key, Name string }
 
 // Waiting gives completions that have a reward, were never learned from, have not expired and were rated before the given time, those
 // first that were served first; at most limit.
@@ -47,18 +54,21 @@ func reward(tx *sql.Tx, all []*Completion, ratedBefore int64) ([]Rated, error) {
 		rated[i].Completion = c
 		sum := map[bool]float64{} // by whether it is a verifier's
 		n := map[bool]int{}
+		raters := map[bool][]Rater{}
 		err := each(prepared{votes}, readFeedback, func(f Feedback) error {
 			sum[f.Source == Verifier] += f.Reward
 			n[f.Source == Verifier]++
+			if who := (Rater{f.Key, f.Rater}); !slices.Contains(raters[f.Source == Verifier], who) {
+				raters[f.Source == Verifier] = append(raters[f.Source == Verifier], who)
+			}
 			return nil
 		}, "", c.ID, c.Choice, ratedBefore)
 		if err != nil {
 			return nil, err
 		}
 		rated[i].Votes = n[true] + n[false]
-		if rated[i].Reward = sum[true] / float64(n[true]); n[true] == 0 {
-			rated[i].Reward = sum[false] / float64(n[false])
-		}
+		verified := n[true] > 0
+		rated[i].Reward, rated[i].Raters = sum[verified]/float64(n[verified]), raters[verified]
 	}
 	return rated, nil
 }
@@ -73,7 +83,7 @@ func (p prepared) Query(_ string, args ...any) (*sql.Rows, error) { return p.Stm
 type Counts struct {
 	Completions int
 	Feedback    int
-	Used        int // completions that were learned from
+	Used        int // completions that were learned from by updates that are still there
 	Waiting     int // rated completions that were not
 }
 
@@ -92,7 +102,7 @@ type PolicyState string
 
 // The states.
 const (
-	Candidate PolicyState = "candidate" // not checked yet
+	Candidate PolicyState = "candidate" // it passed its checks and waits to be promoted
 	Published PolicyState = "published"
 	Rejected  PolicyState = "rejected" // it did not pass its checks
 	Bad       PolicyState = "bad"      // it was rolled back
@@ -139,7 +149,7 @@ type Update struct {
 	Reason   string          // why it was rejected
 	Report   json.RawMessage // numbers for curves
 	Policy   *Policy         // that it made; nil = none
-	Serve    bool            // the policy becomes the served one
+	Serve    bool            // the policy becomes the served one; else, where it is a Candidate, the one that learning goes on from
 	Rollouts []Rollout
 	Used     []Used
 	Created  time.Time
@@ -223,17 +233,18 @@ func putPolicy(tx *sql.Tx, p *Policy, now time.Time, serve bool) error {
 		p.Version, parent, string(p.State), p.Path, p.ManifestSHA256, p.Reason, optional(p.Eval), now.UnixMilli()); err != nil {
 		return fmt.Errorf("store policy %d: %w", p.Version, err)
 	}
-	if !serve {
-		return nil
+	switch {
+	case serve:
+		return errors.Join(point(tx, "serving", p.Version), point(tx, "training", p.Version))
+	case p.State == Candidate:
+		return point(tx, "training", p.Version)
 	}
-	return point(tx, p.Version)
+	return nil
 }
 
-func point(tx *sql.Tx, version int64) error {
-	for _, name := range []string{"serving", "training"} {
-		if _, err := tx.Exec("INSERT INTO pointers(name, version) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET version = excluded.version", name, version); err != nil {
-			return fmt.Errorf("point at policy %d: %w", version, err)
-		}
+func point(tx *sql.Tx, name string, version int64) error {
+	if _, err := tx.Exec("INSERT INTO pointers(name, version) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET version = excluded.version", name, version); err != nil {
+		return fmt.Errorf("point at policy %d: %w", version, err)
 	}
 	return nil
 }
@@ -244,23 +255,52 @@ func (s *Store) AddPolicy(ctx context.Context, p Policy) error {
 	return s.change(ctx, func(tx *sql.Tx) error { return putPolicy(tx, &p, now, true) })
 }
 
-// Serve points at a policy: a promotion, or with the state of the one that it takes the place of, a rollback.
-func (s *Store) Serve(ctx context.Context, version int64, replaced int64, replacedState PolicyState, reason string) error {
+// Turn is a promotion or, with the state of what was served before, a rollback.
+type Turn struct {
+	Version  int64       // becomes the served one
+	Training int64       // that learning goes on from; 0 = Version
+	Replaced int64       // was served until now; 0 or Version = none
+	State    PolicyState // of Replaced from now on
+	Bad      []int64     // candidates that nobody waits for any more
+	Reason   string      // of the states of Replaced and Bad
+}
+
+// Serve points at a policy.
+func (s *Store) Serve(ctx context.Context, t Turn) error {
+	t.Bad = slices.Clone(t.Bad)
 	return s.change(ctx, func(tx *sql.Tx) error {
-		n, err := affected(tx.Exec("UPDATE policies SET state = 'published' WHERE version = ?", version))
+		n, err := affected(tx.Exec("UPDATE policies SET state = 'published' WHERE version = ?", t.Version))
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			return fmt.Errorf("policy %d: %w", version, ErrUnknown)
+			return fmt.Errorf("policy %d: %w", t.Version, ErrUnknown)
 		}
-		if replaced != 0 && replaced != version {
-			if _, err := tx.Exec("UPDATE policies SET state = ?, reason = ? WHERE version = ?", string(replacedState), reason, replaced); err != nil {
-				return err
-			}
+		if t.Replaced != 0 && t.Replaced != t.Version {
+			err = setState(tx, t.Replaced, t.State, t.Reason)
 		}
-		return point(tx, version)
+		for _, version := range t.Bad {
+			err = errors.Join(err, setState(tx, version, Bad, t.Reason))
+		}
+		return errors.Join(err, point(tx, "serving", t.Version), point(tx, "training", cmp.Or(t.Training, t.Version)))
 	})
+}
+
+func setState(tx *sql.Tx, version int64, state PolicyState, reason string) error {
+	_, err := tx.Exec("UPDATE policies SET state = ?, reason = ? WHERE version = ?", string(state), reason, version)
+	return err
+}
+
+// Training is the version that learning goes on from: the newest candidate that waits, or the served one; 0 = none.
+func (s *Store) Training(ctx context.Context) (version int64, err error) {
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		err := tx.QueryRow("SELECT version FROM pointers WHERE name = 'training'").Scan(&version)
+		if none(err) {
+			return nil
+		}
+		return err
+	})
+	return version, err
 }
 
 // Policies lists all, oldest first, and the version that is served; 0 = none.

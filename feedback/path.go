@@ -17,10 +17,10 @@ func (s *Store) ForgetPath(ctx context.Context, version int64) error {
 	})
 }
 
-// CountUpdates is the number of updates of a job so far, rejected ones too; "" = those of none.
+// CountUpdates is the number of updates of a job so far, rejected ones too; "" = those of none, also those that were pruned.
 func (s *Store) CountUpdates(ctx context.Context, job string) (n int, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRow("SELECT count(*) FROM updates WHERE job = ?", job).Scan(&n)
+		return tx.QueryRow("SELECT (SELECT count(*) FROM updates WHERE job = ?1) + coalesce((SELECT updates FROM pruned WHERE job = ?1), 0)", job).Scan(&n)
 	})
 	return n, err
 }

@@ -19,12 +19,13 @@ type Pruned struct {
 	Expired int // completions whose tokens and texts were erased; their ids still answer ErrExpired
 	Removed int // completions of which nothing is left, with their feedback
 	Evicted int // completions, rollouts and trees that had to go because the file is too large
+	History int // updates, rollouts of theirs, and events that were too old or too many
 }
 
 // Any says whether there may be more to do.
-func (p Pruned) Any() bool { return p.Expired+p.Removed+p.Evicted > 0 }
+func (p Pruned) Any() bool { return p.Expired+p.Removed+p.Evicted+p.History > 0 }
 
-// Prune erases what is older than the retention, and the oldest completions, rollouts and trees while the file is larger than it may be. It
+// Prune erases what is older than its retention, updates and events that are too many, and the oldest completions, rollouts and trees while the file is larger than it may be. It
 // does a bounded amount of work; call it until nothing went.
 func (s *Store) Prune(ctx context.Context) (Pruned, error) {
 	now := s.options.Now()
@@ -56,6 +57,9 @@ func (s *Store) prune(tx *sql.Tx, now time.Time) (p Pruned, err error) {
 	}
 	p.Expired, p.Removed = len(erasable), len(removable)
 	if err := remove(tx, "completions", removable); err != nil {
+		return p, err
+	}
+	if p.History, err = s.history(tx, now); err != nil {
 		return p, err
 	}
 	p.Evicted, err = s.evict(tx)

@@ -75,3 +75,13 @@ CREATE TABLE events(
   created_ms INTEGER NOT NULL) STRICT;
 CREATE INDEX events_subject ON events(subject, seq);
 `
+
+// additions came to version 1 later: they are made where they are missing, and programs that do not know them need not. pruned counts updates
+// that went and are still counted: those of no job.
+const additions = `
+CREATE TABLE IF NOT EXISTS pruned(job TEXT PRIMARY KEY, updates INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS updates_created ON updates(created_ms);
+CREATE INDEX IF NOT EXISTS events_created ON events(created_ms);
+CREATE INDEX IF NOT EXISTS rollouts_update ON rollouts(update_id);
+CREATE INDEX IF NOT EXISTS consumed_update ON consumed(update_id);
+`

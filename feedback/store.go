@@ -22,11 +22,15 @@ import (
 
 // Options of Open. The zero value is valid.
 type Options struct {
-	Retention     time.Duration    // after which a completion expires; 0 = 7 days
-	MaxBytes      int64            // of the file; past it Prune takes the oldest away, at twice as much nothing is stored; 0 = 16 GiB
-	MaxFilesBytes int64            // of a tenant's files together; 0 = 1 GiB
-	KeepText      bool             // texts of prompts and outputs are stored beside their token ids
-	Now           func() time.Time // nil = time.Now; a time is data, no order depends on it
+	Retention     time.Duration // after which a completion expires; 0 = 7 days
+	MaxBytes      int64         // of the file; past it Prune takes the oldest away, at twice as much nothing is stored; 0 = 16 GiB
+	MaxFilesBytes int64         // of a tenant's files together; 0 = 1 GiB
+	// HistoryRetention and MaxHistoryRows bound updates and events: how long they are kept, and how many of each. An update whose checkpoint is
+	// kept, whose job is not over, or that was made of a completion that is still there, stays. 0 = 90 days and 200,000.
+	HistoryRetention time.Duration
+	MaxHistoryRows   int64
+	KeepText         bool             // texts of prompts and outputs are stored beside their token ids
+	Now              func() time.Time // nil = time.Now; a time is data, no order depends on it
 
 	maxLogBytes int64 // of the write-ahead log while somebody reads; 0 = 1 GiB
 }
@@ -58,6 +62,12 @@ func (o Options) withDefaults() Options {
 	if o.MaxFilesBytes == 0 {
 		o.MaxFilesBytes = defaultFilesBytes
 	}
+	if o.HistoryRetention == 0 {
+		o.HistoryRetention = defaultHistory
+	}
+	if o.MaxHistoryRows == 0 {
+		o.MaxHistoryRows = defaultHistoryRows
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -85,6 +95,9 @@ type Store struct {
 
 // Open opens or makes the file; its folder is made too, for the user alone. A file that another process has open is refused.
 func Open(path string, o Options) (*Store, error) {
+	if o.HistoryRetention < 0 || o.MaxHistoryRows < 0 {
+		return nil, fmt.Errorf("open the store %s: updates and events for %v, %d of each; want more than 0, or 0 for the defaults", path, o.HistoryRetention, o.MaxHistoryRows)
+	}
 	s := &Store{options: o.withDefaults(), path: path, operations: make(chan *operation, maxWaiting), closing: make(chan struct{}), done: make(chan struct{}),
 		exports: make(chan struct{}, maxExports)}
 	if err := s.open(); err != nil {
@@ -192,7 +205,13 @@ func (s *Store) prepare() error {
 	if err := s.migrate(version); err != nil {
 		return err
 	}
-	return s.checkFile()
+	if err := s.checkFile(); err != nil {
+		return err
+	}
+	if _, err := s.write.Exec(additions); err != nil {
+		return fmt.Errorf("bring the tables up to date: %w", err)
+	}
+	return nil
 }
 
 // migrate makes the schema in one transaction, so that a crash leaves the old one.
@@ -205,7 +224,7 @@ func (s *Store) migrate(version int) error {
 		return err
 	}
 	defer tx.Rollback() // no effect after Commit
-	if _, err := tx.Exec(schema); err != nil {
+	if _, err := tx.Exec(schema + additions); err != nil {
 		return fmt.Errorf("make the tables: %w", err)
 	}
 	fault.Point(fault.Migrate)

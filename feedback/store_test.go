@@ -138,7 +138,7 @@ func TestOneVotePerRater(t *testing.T) {
 		t.Errorf("a changed vote: %v", err)
 	}
 	rated := must[[]Rated](t)(s.Waiting(ctx, 10, time.UnixMilli(1<<60)))
-	if len(rated) != 1 || rated[0].Reward != -.75 || rated[0].Votes != 2 {
+	if len(rated) != 1 || rated[0].Reward != -.75 || rated[0].Votes != 2 || len(rated[0].Raters) != 2 {
 		t.Fatalf("rated %+v; want the mean of -0.5 and -1", rated)
 	}
 	must[int64](t)(s.Commit(ctx, Update{Parent: 1, Applied: true, Used: []Used{{Completion: "c1", Weight: 1}}}))
@@ -199,14 +199,14 @@ func TestVerifierGoesFirst(t *testing.T) {
 	ctx := context.Background()
 	add(t, s, served("c1"))
 	verdict := vote("c1", -1)
-	verdict.Source = Verifier
+	verdict.Source, verdict.Rater = Verifier, "grader"
 	for _, v := range []Feedback{vote("c1", 1), verdict} {
 		if _, _, err := s.Rate(ctx, v, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if rated := must[[]Rated](t)(s.Waiting(ctx, 10, time.UnixMilli(1<<60))); len(rated) != 1 || rated[0].Reward != -1 {
-		t.Errorf("rated %+v; want -1", rated)
+	if rated := must[[]Rated](t)(s.Waiting(ctx, 10, time.UnixMilli(1<<60))); len(rated) != 1 || rated[0].Reward != -1 || len(rated[0].Raters) != 1 || rated[0].Raters[0].Name != "grader" {
+		t.Errorf("rated %+v; want -1 of the grader alone", rated)
 	}
 }
 
@@ -267,7 +267,7 @@ func TestNothingCountsTwice(t *testing.T) {
 	if rated := must[[]Rated](t)(s.Waiting(ctx, 10, time.UnixMilli(1<<60))); len(rated) != 1 || rated[0].ID != "c2" {
 		t.Errorf("waiting %+v; want c2 alone", rated)
 	}
-	if err := s.Serve(ctx, 1, 2, Bad, "it was worse"); err != nil {
+	if err := s.Serve(ctx, Turn{Version: 1, Replaced: 2, State: Bad, Reason: "it was worse"}); err != nil {
 		t.Fatal(err)
 	}
 	if all, serving, err = s.Policies(ctx); err != nil || serving != 1 || all[1].State != Bad || all[1].Reason != "it was worse" {
@@ -285,13 +285,19 @@ func TestExportAndImport(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var first, second bytes.Buffer
-	if err := s.Export(ctx, &first, 0); err != nil {
+	if err := s.PutTree(ctx, Tree{ID: "3 7 -> 10", Version: 4, Tree: []byte(`{"format":1,"problem":"<3> & 7","q":0.1}`)}); err != nil {
 		t.Fatal(err)
+	}
+	var first, second, rest bytes.Buffer
+	if err := errors.Join(s.Export(ctx, &first, 0), s.Export(ctx, &rest, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(rest.String(), "\n"); n != 2 || strings.Contains(rest.String(), `"tree"`) {
+		t.Errorf("what came after the first completion is\n%swant a completion and a vote, no trees", rest.String())
 	}
 	other, _ := scratch(t)
 	for range 2 {
-		if n, err := other.Import(ctx, bytes.NewReader(first.Bytes())); err != nil || n != (Imported{2, 2}) {
+		if n, err := other.Import(ctx, bytes.NewReader(first.Bytes())); err != nil || n != (Imported{2, 2, 1}) {
 			t.Fatal(n, err)
 		}
 	}
@@ -301,8 +307,43 @@ func TestExportAndImport(t *testing.T) {
 	if first.String() != second.String() {
 		t.Errorf("exported\n%swant\n%s", second.String(), first.String())
 	}
+	for _, bad := range []string{`{"type":"tree","id":"x"}`, `{"type":"tree","id":"","tree":{}}`, `{"type":"tree","id":"x","tree":{},"seq":1}`, `{"type":"trees"}`} {
+		if _, err := other.Import(ctx, strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "import line 1") {
+			t.Errorf("%s: got %v", bad, err)
+		}
+	}
 	if _, err := other.Import(ctx, strings.NewReader("{\"type\":\"completion\",\"id\":\"x\"}\n")); err == nil || !strings.Contains(err.Error(), "line 1") {
 		t.Errorf("a bad line: %v", err)
+	}
+}
+
+// A tree is stored once; another one of its id is refused, and what is there stays.
+func TestTreesAreStoredOnce(t *testing.T) {
+	s, c := scratch(t)
+	ctx := context.Background()
+	first := Tree{ID: "p", Version: 2, Tree: []byte(`{"nodes":[1]}`)}
+	for range 2 {
+		if err := s.PutTree(ctx, first); err != nil {
+			t.Fatal(err)
+		}
+		c.forward(time.Minute)
+	}
+	for _, other := range []Tree{{ID: "p", Version: 2, Tree: []byte(`{}`)}, {ID: "p", Version: 3, Tree: first.Tree}} {
+		if err := s.PutTree(ctx, other); !errors.Is(err, ErrConflict) {
+			t.Errorf("%+v: got %v; want ErrConflict", other, err)
+		}
+	}
+	for _, bad := range []Tree{{Tree: first.Tree}, {ID: "x", Tree: []byte("{")}, {ID: strings.Repeat("x", maxTreeIDBytes+1), Tree: first.Tree}, {ID: "x"}} {
+		if err := s.PutTree(ctx, bad); err == nil {
+			t.Errorf("the tree %.20q was stored", bad.ID)
+		}
+	}
+	all, err := s.Trees(ctx, 10)
+	if err != nil || len(all) != 1 || all[0].Version != 2 || string(all[0].Tree) != string(first.Tree) {
+		t.Errorf("got %+v, %v; want the first alone", all, err)
+	}
+	if _, err := s.Tree(ctx, "x"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("got %v; want ErrUnknown", err)
 	}
 }
 

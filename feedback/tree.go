@@ -3,26 +3,63 @@ package feedback
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"fmt"
 	"time"
 )
 
 // Tree is a search tree as its owner writes it.
 type Tree struct {
 	ID      string
-	Version int64 // of the policy that searched
-	Tree    []byte
+	Version int64  // of the policy that searched
+	Tree    []byte // JSON
 	Created time.Time
 }
 
-// PutTree stores a tree; one that is there stays.
+// Bounds of a Tree; a line of an export holds one.
+const (
+	maxTreeIDBytes = 4 << 10
+	maxTreeBytes   = maxLineBytes - lineStartBytes
+)
+
+// check says what is wrong with a tree that somebody wants to store.
+func (t *Tree) check() error {
+	switch {
+	case t.ID == "" || len(t.ID) > maxTreeIDBytes:
+		return fmt.Errorf("tree %.64q: its id has %d bytes; want 1 to %d", t.ID, len(t.ID), maxTreeIDBytes)
+	case len(t.Tree) > maxTreeBytes:
+		return fmt.Errorf("tree %.64q has %d bytes; want at most %d", t.ID, len(t.Tree), maxTreeBytes)
+	case !json.Valid(t.Tree):
+		return fmt.Errorf("tree %.64q is no JSON", t.ID)
+	}
+	return nil
+}
+
+// PutTree stores a tree. The same again changes nothing; another one of that id is ErrConflict, and what is there stays.
 func (s *Store) PutTree(ctx context.Context, t Tree) error {
-	fields := []any{t.ID, t.Version, string(t.Tree), s.options.Now().UnixMilli()}
-	fields = append(fields, sumRow(fields...))
+	if err := t.check(); err != nil {
+		return err
+	}
+	text, now := string(t.Tree), s.options.Now()
 	return s.change(ctx, func(tx *sql.Tx) error {
-		_, err := tx.Exec("INSERT INTO trees(id, version, tree, created_ms, crc) VALUES(?,?,?,?,?) ON CONFLICT DO NOTHING", fields...)
+		was, err := readTree(tx.QueryRow(oneTree, t.ID))
+		switch {
+		case none(err):
+			return insertTree(tx, t.ID, t.Version, text, now)
+		case err == nil && (was.Version != t.Version || string(was.Tree) != text):
+			return fmt.Errorf("%w: another tree has the id %.64q", ErrConflict, t.ID)
+		}
 		return err
 	})
 }
+
+func insertTree(tx *sql.Tx, id string, version int64, text string, created time.Time) error {
+	fields := []any{id, version, text, created.UnixMilli()}
+	_, err := tx.Exec("INSERT INTO trees(id, version, tree, created_ms, crc) VALUES(?,?,?,?,?) ON CONFLICT DO NOTHING", append(fields, sumRow(fields...))...)
+	return err
+}
+
+const oneTree = "SELECT id, version, tree, created_ms, crc FROM trees WHERE id = ?"
 
 const treesQuery = "SELECT id, version, tree, created_ms, crc FROM trees ORDER BY created_ms DESC, id LIMIT ?"
 
@@ -38,7 +75,7 @@ func (s *Store) Trees(ctx context.Context, limit int) (all []Tree, err error) {
 // Tree finds one. ErrUnknown.
 func (s *Store) Tree(ctx context.Context, id string) (t Tree, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
-		t, err = readTree(tx.QueryRow("SELECT id, version, tree, created_ms, crc FROM trees WHERE id = ?", id))
+		t, err = readTree(tx.QueryRow(oneTree, id))
 		return err
 	})
 	if none(err) {

@@ -76,7 +76,8 @@ func (q *MessagesRequest) readParameter(r *reader, key string) bool {
 		r.skip()
 	case "metadata":
 		q.Metadata = readMetadata(r)
-		delete(q.Metadata, "user_id") // the one that Anthropic knows names an end user; it is not kept
+		q.User = q.Metadata["user_id"] // the one that Anthropic knows names an end user; it is not kept
+		delete(q.Metadata, "user_id")
 	default:
 		return q.readForeign(r, key, messagesUnsupported)
 	}

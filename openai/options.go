@@ -66,6 +66,7 @@ type Options struct {
 	NoStore   bool              // store is false: the server does not keep this completion
 	Metadata  map[string]string // the client's own, kept beside the completion; nil = none
 	RequestID string            // "" = the server makes one
+	User      string            // the client's name for its end user; "" = none
 
 	// Ignored lists the parameters that the server does not know, sorted as they came, at most 16, safe in a header.
 	Ignored []string
@@ -115,6 +116,7 @@ var optionFields = map[string]func(r *reader, o *Options){
 	"store":                      func(r *reader, o *Options) { o.NoStore = !r.boolean() },
 	"metadata":                   func(r *reader, o *Options) { o.Metadata = readMetadata(r) },
 
+	"user":                       func(r *reader, o *Options) { o.User = r.text(len(r.data)) },
 	"include_stop_str_in_output": func(r *reader, o *Options) { o.IncludeStop = r.boolean() },
 }
 

@@ -7,6 +7,22 @@ func ExpiredAPIKey() *Error {
 	return &Error{Status: 401, Type: TypeInvalidRequest, Code: "expired_api_key", Message: "This API key has expired. Ask the server's operator for a new one."}
 }
 
+// InvalidFeedbackToken is the 401 for a feedback token that this server did not make, or whose API key is worth nothing any more.
+func InvalidFeedbackToken() *Error {
+	return &Error{Status: 401, Type: TypeInvalidRequest, Code: "invalid_feedback_token",
+		Message: "This feedback token is not valid here. Send the 'x-feedback-token' of the answer as it came, to POST /v1/feedback alone."}
+}
+
+// ExpiredFeedbackToken is the 401 for one whose time is over.
+func ExpiredFeedbackToken() *Error {
+	return &Error{Status: 401, Type: TypeInvalidRequest, Code: "expired_feedback_token", Message: "This feedback token has expired. The answer can only be rated with an API key now."}
+}
+
+// FeedbackTokenUsed is the 409 for another feedback with a token.
+func FeedbackTokenUsed() *Error {
+	return &Error{Status: 409, Type: TypeInvalidRequest, Code: "feedback_conflict", Message: "With this feedback token something else was said already. It is good for one feedback."}
+}
+
 // InsufficientScope is the 403 for a good key that may not do this; param may name the parameter that needs the scope.
 func InsufficientScope(scope, param string) *Error {
 	message := fmt.Sprintf("This API key does not have the scope '%s' that this request needs.", scope)

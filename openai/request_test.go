@@ -45,7 +45,7 @@ func TestChatAllParameters(t *testing.T) {
 		Options: Options{PromptLogprobs: -1, Model: "m", Temperature: 0.5, TopP: 0.9, TopK: 40, MinP: 0.05, PresencePenalty: -2, FrequencyPenalty: 2,
 			RepetitionPenalty: 1.1, LogitBias: map[int32]float64{5: -100, 6: 1}, Seed: &seed, N: 4, MaxTokens: 9, MinTokens: 2,
 			Stop: []string{"x", "y"}, StopTokenIDs: []int32{1, 2}, IncludeStop: true, IgnoreEOS: true, Stream: true, IncludeUsage: true,
-			ReturnTokenIDs: true, Metadata: map[string]string{"a": "b"}, streamOptions: true}}
+			ReturnTokenIDs: true, Metadata: map[string]string{"a": "b"}, User: "u", streamOptions: true}}
 	if !reflect.DeepEqual(q, want) {
 		t.Errorf("got %+v\nwant %+v", q, want)
 	}

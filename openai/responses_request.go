@@ -93,6 +93,7 @@ func (q *ResponsesRequest) readSetting(r *reader, key string) bool {
 		q.Metadata = q.Settings.Metadata
 	case "user":
 		q.Settings.User = r.text(MaxModelBytes)
+		q.User = q.Settings.User
 	default:
 		if read := responsesHarmless[key]; read != nil {
 			read(r)

@@ -75,6 +75,7 @@ var optionSchemas = map[string]Object{
 		"json_object": boolean}),
 	"include_stop_str_in_output": boolean,
 	"store":                      boolean,
+	"user":                       {"type": "string"},
 	"metadata":                   metadataSchema,
 }
 

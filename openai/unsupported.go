@@ -4,7 +4,7 @@ import "slices"
 
 // harmless are documented parameters that cannot change an answer here; they are accepted silently.
 var harmless = []string{
-	"user", "safety_identifier", "service_tier", "prompt_cache_key", "prompt_cache_retention",
+	"safety_identifier", "service_tier", "prompt_cache_key", "prompt_cache_retention",
 	"prompt_cache_options", "verbosity", "prediction", "moderation",
 }
 

@@ -38,6 +38,9 @@ func (s *Device) hereFor(f form) bool { return s.onHost || s.background && !s.pr
 // not sampling.
 func (s *Device) Busy() time.Duration { return time.Duration(s.busy.Load()) }
 
+// Programs counts those that are compiled, and those that are being compiled. It may be called from any goroutine.
+func (s *Device) Programs() (ready, pending int) { return s.programs.count() }
+
 // since adds the time since start to Busy.
 func (s *Device) since(start time.Time) { s.busy.Add(int64(time.Since(start))) }
 

@@ -86,6 +86,21 @@ func (p *programs) claim(f form) (m *making, mine bool, err error) {
 	return m, mine, nil
 }
 
+// count is how many programs are there, and how many are being compiled.
+func (p *programs) count() (ready, pending int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.made {
+		select {
+		case <-m.done:
+			ready++
+		default:
+			pending++
+		}
+	}
+	return ready, pending
+}
+
 // close frees the programs, those in the making once they are there.
 func (p *programs) close() {
 	p.mu.Lock()

@@ -41,9 +41,14 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, c *call, f format) *openai.Err
 		return c.failed(life, err)
 	}
 	if !c.options.Stream {
-		return c.failed(life, c.writeWhole(ctx, life, f))
+		err := c.failed(life, c.writeWhole(ctx, life, f))
+		if err == nil {
+			c.offerToken(ctx)
+		}
+		return err
 	}
 	streaming = true
+	c.offerToken(ctx)
 	s.startStream(ctx, c.id, func(w *eventWriter) {
 		defer done()
 		c.writeStream(life, w, f)

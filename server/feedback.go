@@ -33,6 +33,9 @@ func (s *Server) postFeedback(ctx *fasthttp.RequestCtx, id string) *openai.Error
 	if f.Rater == "" {
 		f.Rater = nameOf(caller)
 	}
+	if caller.Granted != nil {
+		return s.rateByToken(ctx, id, f, q)
+	}
 	if len(q.Metadata) > 0 {
 		f.Metadata = openai.Encode(q.Metadata)
 	}

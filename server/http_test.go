@@ -24,8 +24,8 @@ func (h *harness) raw(t *testing.T, message string) string {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
-	if _, err := io.WriteString(conn, message); err != nil {
-		t.Fatal(err)
+	if _, err := io.WriteString(conn, message); err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		t.Fatal(err) // a server may answer and close before it has read everything
 	}
 	answer, err := io.ReadAll(conn)
 	if err != nil && !errors.Is(err, syscall.ECONNRESET) { // a reset is what closing with unread bytes looks like

@@ -28,7 +28,9 @@ type LearningStatus struct {
 	Step         int64         `json:"step"`
 	Phase        string        `json:"phase"` // gather, score, learn, check, publish or wait
 	PhaseSeconds float64       `json:"phase_seconds"`
-	Serving      int64         `json:"serving"` // version
+	Serving      int64         `json:"serving"`    // version
+	Publish      string        `json:"publish"`    // auto, or manual: candidates wait for POST /v1/policies/{v}/promote
+	Candidates   []int64       `json:"candidates"` // versions that wait, oldest first
 	Feedback     FeedbackCount `json:"feedback"`
 	Reason       string        `json:"reason"` // of the state; "" = none
 }
@@ -52,7 +54,11 @@ func (s *Server) learning(ctx *fasthttp.RequestCtx, _ string) *openai.Error {
 	}
 	deadline, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
-	writeJSON(ctx, s.Learner.Status(deadline))
+	status := s.Learner.Status(deadline)
+	if status.Candidates == nil {
+		status.Candidates = []int64{}
+	}
+	writeJSON(ctx, status)
 	return nil
 }
 

@@ -18,7 +18,7 @@ type fakeLearner struct {
 }
 
 func (f *fakeLearner) Status(context.Context) LearningStatus {
-	return LearningStatus{State: f.state, Source: "countdown", Step: int64(len(f.calls)), Phase: "gather", PhaseSeconds: 1.5, Serving: 1, Feedback: FeedbackCount{Stored: 3, Used: 2, Waiting: 1}}
+	return LearningStatus{State: f.state, Source: "countdown", Step: int64(len(f.calls)), Phase: "gather", PhaseSeconds: 1.5, Serving: 1, Publish: "manual", Feedback: FeedbackCount{Stored: 3, Used: 2, Waiting: 1}}
 }
 
 func (f *fakeLearner) do(what, actor, state string) error {
@@ -46,7 +46,7 @@ func TestLearningIsSteered(t *testing.T) {
 	})
 	admin, user := []string{"Authorization", "Bearer sk-admin-key"}, []string{"Authorization", "Bearer sk-user-key"}
 	got := h.send(t, "GET", "/learning", "", user...)
-	if want := `{"state":"running","source":"countdown","step":0,"phase":"gather","phase_seconds":1.5,"serving":1,"feedback":{"stored":3,"used":2,"waiting":1},"reason":""}`; string(got.body) != want {
+	if want := `{"state":"running","source":"countdown","step":0,"phase":"gather","phase_seconds":1.5,"serving":1,"publish":"manual","candidates":[],"feedback":{"stored":3,"used":2,"waiting":1},"reason":""}`; string(got.body) != want {
 		t.Errorf("got %s", got.body)
 	}
 	if s := decode[LearningStatus](t, h.send(t, "POST", "/learning/pause", "", admin...)); s.State != "paused" || s.Step != 1 {
@@ -128,7 +128,7 @@ func TestGraphsAndTrees(t *testing.T) {
 			t.Errorf("%s: got %d %s", body, got.status, got.body)
 		}
 	}
-	for id, text := range map[string]string{"a/b c": `{"id":"a/b c","problem":"2 3 -> 5","nodes":[{"parent":-1,"visits":2},{"parent":0,"text":"s","visits":1,"q":0.5,"terminal":true,"correct":true}]}`, "bad": "{"} {
+	for id, text := range map[string]string{"a/b c": `{"id":"a/b c","problem":"2 3 -> 5","nodes":[{"parent":-1,"visits":2},{"parent":0,"text":"s","visits":1,"q":0.5,"terminal":true,"correct":true}]}`, "bad": "[]"} {
 		if err := h.Store.PutTree(t.Context(), feedback.Tree{ID: id, Tree: []byte(text)}); err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,9 @@ var document = sync.OnceValue(func() []byte {
 	return openai.Encode(openai.Object{"openapi": "3.1.0", "info": openai.Object{"title": "astro", "version": "1",
 		"description": "Completions over the OpenAI API. Every error has the form of the Error schema."}, "paths": paths,
 		"components": openai.Object{"schemas": openai.Schemas(), "securitySchemes": openai.Object{"key": openai.Object{"type": "http", "scheme": "bearer"},
-			"header": openai.Object{"type": "apiKey", "in": "header", "name": "x-api-key"}}}})
+			"header": openai.Object{"type": "apiKey", "in": "header", "name": "x-api-key"},
+			"token": openai.Object{"type": "apiKey", "in": "header", "name": tokenHeader, "description": "Of the answer that is rated, where the server was started with --feedback-tokens. " +
+				"It may stand in the place of an API key, too."}}}})
 })
 
 // operation is one method of a path.
@@ -66,6 +68,9 @@ func (r *route) operation() openai.Object {
 		ways := []openai.Object{{"key": r.scope.Names()}}
 		if r.dialect == ofAnthropic {
 			ways = append(ways, openai.Object{"header": r.scope.Names()})
+		}
+		if r.delegated {
+			ways = append(ways, openai.Object{"token": []string{}})
 		}
 		if r.local {
 			ways = append([]openai.Object{{}}, ways...) // none is needed on a loopback bind
@@ -102,6 +107,9 @@ func (r *route) responses() openai.Object {
 		answer := openai.Object{"description": fasthttp.StatusMessage(status), "content": jsonOf(r.dialect.errorSchema())}
 		if status == 200 {
 			answer["content"] = r.content()
+			if r.page.streams {
+				answer["headers"] = openai.Object{tokenHeader: openai.Object{"description": "Lets its holder rate this answer once, where the server gives such tokens out", "schema": openai.Object{"type": "string"}}}
+			}
 		}
 		if status == 304 {
 			delete(answer, "content")

@@ -62,9 +62,9 @@ func (s *Server) listedOrigin(origin string) string {
 const (
 	corsRequestHeaders = "anthropic-beta, anthropic-dangerous-direct-browser-access, anthropic-version, authorization, content-type, idempotency-key, " +
 		"openai-organization, openai-project, traceparent, tracestate, x-api-key, " +
-		"x-request-id, x-stainless-arch, x-stainless-helper-method, x-stainless-lang, x-stainless-os, x-stainless-package-version, " +
+		"x-feedback-token, x-request-id, x-stainless-arch, x-stainless-helper-method, x-stainless-lang, x-stainless-os, x-stainless-package-version, " +
 		"x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout"
-	corsAnswerHeaders = "retry-after, traceparent, x-ignored-params, x-request-id, x-should-retry"
+	corsAnswerHeaders = "retry-after, traceparent, x-feedback-token, x-ignored-params, x-request-id, x-should-retry"
 	corsAgeSeconds    = "600"
 )
 

@@ -45,8 +45,9 @@ type Canary struct {
 type PolicyInfo struct {
 	ID      string      `json:"id"` // name@vN; the server fills it in where it is empty
 	Version int64       `json:"version"`
-	Parent  int64       `json:"parent"` // 0 = none
-	State   string      `json:"state"`  // serving, loaded, stored, rejected or bad
+	Parent  int64       `json:"parent"`  // 0 = none
+	State   string      `json:"state"`   // serving, loaded, stored, removed, rejected or bad
+	Waiting bool        `json:"waiting"` // a candidate that passed its checks, until somebody promotes it
 	Created int64       `json:"created"`
 	Eval    *PolicyEval `json:"eval"` // null = none
 	Reason  string      `json:"reason"`

@@ -15,6 +15,7 @@ type route struct {
 	open         bool       // needs no API key
 	local        bool       // needs none on a loopback bind, see Server.fromHere
 	scope        auth.Scope // that a key needs; a line that is not open and has none is closed for everybody
+	delegated    bool       // a feedback token will do
 	work         bool       // takes a body and uses the engine: refused while draining
 	upload       bool       // its body is a form with a file instead of JSON, within a limit of its own
 	dialect      dialect    // of its errors, and where its key may stand
@@ -43,7 +44,7 @@ func init() { // the document, which is a route, is made of the routes
 			page: page{summary: "Token ids of a text or a conversation", request: "TokenizeRequest", answer: "TokenizeAnswer", statuses: []int{404}}},
 		{method: "POST", path: "/detokenize", scope: auth.Inference, work: true, handle: (*Server).detokenize,
 			page: page{summary: "Text of token ids", request: "DetokenizeRequest", answer: "DetokenizeAnswer", statuses: []int{404}}},
-		{method: "POST", path: "/v1/feedback", scope: auth.Feedback, work: true, handle: (*Server).postFeedback,
+		{method: "POST", path: "/v1/feedback", scope: auth.Feedback, delegated: true, work: true, handle: (*Server).postFeedback,
 			page: page{summary: "Say what a completion was worth", request: "FeedbackRequest", answer: "Feedback", statuses: []int{404, 409, 410, 422}}},
 		{method: "GET", path: "/v1/feedback/{id}", scope: auth.Feedback, handle: (*Server).getFeedback, page: page{summary: "What was said", answer: "Feedback", statuses: []int{404, 503}}},
 		{method: "GET", path: "/v1/completions/{id}", scope: auth.Feedback, handle: (*Server).getCompletion,

@@ -41,6 +41,8 @@ type Config struct {
 	Access      Access
 	Certificate *Certificate // nil = no TLS
 
+	FeedbackLife time.Duration // of a feedback token, see Access.TokenKeys; 0 = a day
+
 	Store       *feedback.Store          // of completions and what was said about them; nil = nothing is recorded
 	Graders     map[string]reward.Grader // that requests may name; nil = only those that are built in
 	MaxSessions int                      // of RL, open at one time; 0 = 1000
@@ -99,6 +101,7 @@ type Server struct {
 	Config
 	limits   Limits
 	ring     atomic.Pointer[auth.Ring]
+	tokens   atomic.Pointer[auth.TokenKeys] // what it holds may be empty: there are no feedback tokens
 	sessions *auth.Temporary
 	grading  chan struct{} // holds a token for each grader that runs
 	scoring  chan struct{} // holds a token for each answer that waits to be scored by this server
@@ -134,6 +137,7 @@ func New(c Config) (*Server, error) {
 		inFlight: map[*context.CancelFunc]bool{}, idle: make(chan struct{}), sessions: auth.NewTemporary(), grading: make(chan struct{}, maxGraders),
 		scoring: make(chan struct{}, maxScoring)}
 	s.ring.Store(c.Access.ring())
+	s.SetTokenKeys(c.Access.TokenKeys)
 	if err := s.restoreSessions(); err != nil {
 		return nil, err
 	}

@@ -42,6 +42,7 @@ type house struct {
 	store    *feedback.Store
 	engine   *engine.Engine
 	policies *Policies
+	manual   bool // candidates wait to be promoted
 	close    func()
 }
 
@@ -94,7 +95,7 @@ func (h *house) open() {
 	h.engine, err = engine.New(runner, engine.Options{Config: c, Version: start.Version})
 	must(err)
 	h.policies, err = OpenPolicies(ctx, PoliciesConfig{Engine: h.engine, Store: h.store, Device: h.device, DType: dtypes.Float32,
-		Dir: filepath.Join(h.dir, "policies"), Base: h.base}, start)
+		Dir: filepath.Join(h.dir, "policies"), Base: h.base, Manual: h.manual}, start)
 	must(err)
 	h.close = func() {
 		h.engine.Close()

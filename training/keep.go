@@ -22,7 +22,8 @@ func EvaluatedOf(p *feedback.Policy) (e Evaluated, ok bool) {
 	return e, p.Eval != nil && json.Unmarshal(p.Eval, &e) == nil
 }
 
-// removeStored removes checkpoints that are too many: the newest stay, the best one, those that are loaded, and the base.
+// removeStored removes checkpoints that are too many: the newest stay, the best one, those that are loaded, and the base. A candidate
+// without one waits no more.
 func (p *Policies) removeStored(ctx context.Context) error {
 	all, _, err := p.config.Store.Policies(ctx)
 	if err != nil {
@@ -35,22 +36,26 @@ func (p *Policies) removeStored(ctx context.Context) error {
 		if err := os.RemoveAll(policy.Path); err != nil {
 			return fmt.Errorf("remove an old checkpoint: %w", err)
 		}
+		p.mu.Lock()
+		p.line = without(p.line, policy.Version)
+		p.mu.Unlock()
 	}
 	return nil
 }
 
-// tooMany are the policies whose checkpoints have to go.
+// tooMany are the policies whose checkpoints have to go. Candidates are counted apart: they must not take the place of the way back.
 func (p *Policies) tooMany(all []feedback.Policy) (old []feedback.Policy) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	best := bestOf(all)
-	stored := 0
+	stored := map[bool]int{} // by whether it is a candidate
 	for i := len(all) - 1; i > 0; i-- {
 		policy := all[i]
-		if policy.Path == "" || policy.Version == best || policy.Version == p.serving || slices.Contains(p.loaded, policy.Version) {
+		if policy.Path == "" || policy.Version == best || policy.Version == p.serving || policy.Version == p.tip() || slices.Contains(p.loaded, policy.Version) {
 			continue
 		}
-		if stored++; stored > p.config.KeepStored {
+		candidate := policy.State == feedback.Candidate
+		if stored[candidate]++; stored[candidate] > p.config.KeepStored {
 			old = append(old, policy)
 		}
 	}

@@ -55,7 +55,10 @@ type Served struct {
 	AtLeast      int           // that must wait before an update is made of them alone; 0 = 32
 	MaxStaleness int64         // versions between the one that drew it and the one that learns, counted when it learns; 0 = 2
 	Delay        time.Duration // between a rating and its use, so that a vote can be changed
-	MaxKeyShare  float64       // of an update's completions that one API key may have rated; 0 = all
+	MaxKeyShare  float64       // of Completions that one API key may have rated, 0 to 1; 0 = all
+
+	// MaxRaterShare is of Completions, too: what one rater may have rated. A key that names no rater is one itself.
+	MaxRaterShare float64
 }
 
 // Loop learns beside an engine. Make it with NewLoop and run it with Run; the other methods may be called from anywhere.
@@ -95,6 +98,8 @@ func NewLoop(c LoopConfig, p *Policies, d *device.Device) (*Loop, error) {
 	switch {
 	case len(c.Problems) == 0 && !c.Served.Learn:
 		return nil, errors.New("nothing to learn from: give prompts with a grader, or let it learn from feedback")
+	case !isShare(c.Served.MaxKeyShare) || !isShare(c.Served.MaxRaterShare):
+		return nil, fmt.Errorf("shares of %g for a key and %g for a rater; want 0 to 1, 0 = all", c.Served.MaxKeyShare, c.Served.MaxRaterShare)
 	case len(c.EvalProblems) > 0 && c.EvalSamples < 1:
 		return nil, fmt.Errorf("%d samples of each evaluation problem; want at least 1", c.EvalSamples)
 	}
@@ -103,6 +108,8 @@ func NewLoop(c LoopConfig, p *Policies, d *device.Device) (*Loop, error) {
 	return l, c.Learn.Validate()
 }
 
+func isShare(x float64) bool { return x >= 0 && x <= 1 }
+
 // made is what an update gave.
 type made struct {
 	published int64 // version; 0 = none
@@ -110,7 +117,7 @@ type made struct {
 }
 
 // session is what learns, on one line of versions. It ends when somebody promotes or rolls back, when a candidate is rejected, or when
-// the Trainer breaks; the next one begins from the served checkpoint.
+// the Trainer breaks; the next one begins from the served checkpoint, or that of the newest candidate that waits.
 type session struct {
 	trainer *trainer.Trainer
 	learner *grpo.Learner
@@ -143,7 +150,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		case err == nil:
 			failures = 0
 			l.rest(ctx, l.config.Every-time.Since(start))
-		case errors.Is(err, errNothing):
+		case errors.Is(err, errNothing), errors.Is(err, errAhead):
 			l.rest(ctx, pollEvery)
 		default:
 			failures++
@@ -192,7 +199,10 @@ func (l *Loop) attempt(ctx context.Context) (start time.Time, err error) {
 		l.hinder(err)
 		l.rest(ctx, patience(err, hindered))
 	}
-	if err == nil || errors.Is(err, errNothing) {
+	switch {
+	case errors.Is(err, errAhead):
+		l.ahead(err)
+	case err == nil, errors.Is(err, errNothing):
 		l.freed()
 	}
 	return start, err
@@ -289,6 +299,9 @@ func (l *Loop) update(ctx context.Context) error {
 	}
 	defer done()
 	if err := l.policies.room(); err != nil {
+		return err
+	}
+	if err := l.tooFar(); err != nil {
 		return err
 	}
 	s, err := l.current(ctx)
@@ -424,18 +437,17 @@ func (l *Loop) save(ctx context.Context, s *session, c Candidate, row feedback.U
 	return l.policies.Publish(ctx, c, s.trainer.Content(owner), row, eval)
 }
 
-// current is the session on the served version.
+// current is the session on the version that learning goes on from.
 func (l *Loop) current(ctx context.Context) (*session, error) {
-	serving := l.policies.Serving()
-	if l.session != nil && l.session.version != serving {
-		l.log.Info("another version is served: learning goes on from it", "version", serving)
+	if tip := l.policies.Tip(); l.session != nil && l.session.version != tip {
+		l.log.Info("somebody chose another version: learning goes on from it", "version", tip)
 		l.drop()
 	}
 	if l.session != nil {
 		return l.session, nil
 	}
 	l.status.enter(phaseOpen)
-	known, err := l.policies.find(ctx, serving)
+	known, err := l.policies.onward(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -443,13 +455,13 @@ func (l *Loop) current(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{version: serving}
+	s := &session{version: known.Version}
 	if e, ok := EvaluatedOf(&known); ok {
 		s.parent = &e
 	}
 	if err := l.device.InBackground(func() error { return l.open(s, known.Path) }); err != nil {
 		s.close()
-		return nil, fmt.Errorf("learn from version %d: %w", serving, err)
+		return nil, fmt.Errorf("learn from version %d: %w", known.Version, err)
 	}
 	s.learner.Forward(made)
 	l.session = s
@@ -533,12 +545,12 @@ func (p *pinned) Version() int64 { return p.session.version }
 
 // status is what the outside sees.
 type status struct {
-	mu     sync.Mutex
-	now    Status
-	since  time.Time
-	paused bool
-	asked  int  // updates that were asked for while paused
-	disk   bool // the disk stops learning
+	mu       sync.Mutex
+	now      Status
+	since    time.Time
+	paused   bool
+	asked    int  // updates that were asked for while paused
+	hindered bool // by the disk, or because nobody promotes
 }
 
 // Status says what the Loop does.
@@ -547,7 +559,7 @@ type Status struct {
 	Source       string
 	Phase        string // open, gather, score, learn, check, publish or wait
 	PhaseSeconds float64
-	Step         int // updates that were published since the start
+	Step         int // updates that made a version since the start
 	Reason       string
 	Version      int64
 	Counters     Counters
@@ -558,6 +570,7 @@ type Counters struct {
 	Applied, Rejected, Failed uint64
 	Alarms                    uint64     // updates with a Gap above what it may be
 	Stale                     uint64     // rated completions that were too old when their turn came
+	KeyCapped, RaterCapped    uint64     // times that one had to wait because a key, a rater who rated it had its share
 	Share                     float64    // of the last update's time that was spent on learning itself
 	Last                      Numbers    // of the last update
 	Eval                      *Evaluated // the last; nil = none yet

@@ -106,6 +106,11 @@ func TestLoopLearnsFromFeedback(t *testing.T) {
 
 // rate serves an answer and says how good it was.
 func (h *house) rate(question int32, seed uint64) {
+	h.rateAs(question, seed, feedback.Rater{Key: "k", Name: "r"})
+}
+
+// rateAs serves an answer, and raters say how good it was.
+func (h *house) rateAs(question int32, seed uint64, raters ...feedback.Rater) {
 	h.t.Helper()
 	c, err := h.ask(question, 0, seed)
 	if err == nil {
@@ -113,7 +118,10 @@ func (h *house) rate(question int32, seed uint64) {
 	}
 	if err == nil {
 		reward := 2*one(c.Output[len(c.Output)-1] == right(c.Prompt)) - 1
-		_, _, err = h.store.Rate(context.Background(), feedback.Feedback{Completion: c.ID, Tenant: "t", Key: "k", Rater: "r", Source: feedback.App, Reward: reward}, false)
+		for _, r := range raters {
+			_, _, failed := h.store.Rate(context.Background(), feedback.Feedback{Completion: c.ID, Tenant: "t", Key: r.Key, Rater: r.Name, Source: feedback.App, Reward: reward}, false)
+			err = errors.Join(err, failed)
+		}
 	}
 	if err != nil {
 		h.t.Fatal(err)

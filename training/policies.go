@@ -40,7 +40,8 @@ type PoliciesConfig struct {
 
 	Extra      func(dir string) error // adds files, such as a tokenizer, to each checkpoint; nil = none
 	KeepLoaded int                    // versions on the device besides the served one, for requests that name them and the way back; 0 = 2
-	KeepStored int                    // checkpoints on disk besides the best one; 0 = 5
+	KeepStored int                    // checkpoints on disk besides the best one, and as many of candidates; 0 = 5
+	Manual     bool                   // a candidate that passed its checks waits until somebody promotes it
 	Log        *slog.Logger           // nil = slog.Default()
 }
 
@@ -49,10 +50,13 @@ type Policies struct {
 	config PoliciesConfig
 
 	mu      sync.Mutex // one change at a time
-	changes int64      // promotions and rollbacks that were not the loop's own
+	changes int64      // promotions and rollbacks that took what learning went on from away
 	loaded  []int64    // besides the served one, those that were served last at the end
 	serving int64
 	newest  int64 // version that was ever given out
+
+	// line has the candidates that wait, with Manual: each was learned from the one before, the first from the served version.
+	line []int64
 
 	canary   atomic.Pointer[canary]
 	requests atomic.Int64
@@ -125,6 +129,9 @@ func OpenPolicies(ctx context.Context, c PoliciesConfig, start Start) (*Policies
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if c.Manual && c.KeepLoaded < minLoadedManual {
+		return nil, fmt.Errorf("%d policy versions stay on the device: want at least %d where candidates wait, for the newest one and a canary", c.KeepLoaded, minLoadedManual)
+	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder of checkpoints: %w", err)
 	}
@@ -144,7 +151,10 @@ func OpenPolicies(ctx context.Context, c PoliciesConfig, start Start) (*Policies
 	case len(all) == 0:
 		err = p.addBase(ctx)
 	case serving != start.Version:
-		err = c.Store.Serve(ctx, start.Version, serving, feedback.Bad, "its checkpoint is damaged")
+		err = c.Store.Serve(ctx, feedback.Turn{Version: start.Version, Replaced: serving, State: feedback.Bad, Reason: "its checkpoint is damaged"})
+	}
+	if err == nil && c.Manual {
+		p.line, err = p.waitingLine(ctx, all)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the policies: %w", err)
@@ -236,12 +246,13 @@ func (p *Policies) Canary(ctx context.Context, version int64, percent int) error
 	return nil
 }
 
-// Promote serves a version.
+// Promote serves a version. Candidates that were learned from it go on waiting.
 func (p *Policies) Promote(ctx context.Context, version int64) error {
 	return p.change(ctx, version, feedback.Published, "")
 }
 
-// Rollback serves a version in place of the present one, which is marked bad and not served again by itself.
+// Rollback serves a version in place of the present one, which is marked bad and not served again by itself, as are all candidates that
+// wait. The served version itself stays; then it is they alone that are given up.
 func (p *Policies) Rollback(ctx context.Context, version int64, reason string) error {
 	return p.change(ctx, version, feedback.Bad, reason)
 }
@@ -250,17 +261,39 @@ func (p *Policies) Rollback(ctx context.Context, version int64, reason string) e
 func (p *Policies) change(ctx context.Context, version int64, replaced feedback.PolicyState, reason string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if version == p.serving {
+	back := replaced == feedback.Bad
+	if version == p.serving && !(back && len(p.line) > 0) {
 		return fmt.Errorf("%w: version %d is served already", ErrPolicyState, version)
 	}
 	if err := p.load(ctx, version); err != nil {
 		return err
 	}
-	if err := p.config.Store.Serve(context.WithoutCancel(ctx), version, p.serving, replaced, reason); err != nil {
+	t := feedback.Turn{Version: version, Replaced: p.serving, State: replaced, Reason: reason}
+	at, left := slices.Index(p.line, version), []int64(nil)
+	if back {
+		t.Bad = without(slices.Clone(p.line), version)
+	} else if at >= 0 && at < len(p.line)-1 {
+		left = slices.Clone(p.line[at+1:])
+		t.Training = left[len(left)-1]
+	}
+	if err := p.config.Store.Serve(context.WithoutCancel(ctx), t); err != nil {
 		return err
 	}
-	p.changes++
-	return p.use(version)
+	if p.line = left; back || at < 0 {
+		p.changes++
+	}
+	return p.follow(t)
+}
+
+// follow brings the engine to what the store says.
+func (p *Policies) follow(t feedback.Turn) error {
+	if c := p.canary.Load(); c != nil && slices.Contains(t.Bad, c.version) {
+		p.canary.Store(nil)
+	}
+	if t.Version == p.serving {
+		return p.dropOld()
+	}
+	return p.use(t.Version)
 }
 
 // use makes a loaded version current in the engine; the one before stays loaded.
@@ -279,11 +312,11 @@ func (p *Policies) use(version int64) error {
 	return p.dropOld()
 }
 
-// dropOld lets go of versions that are too many; a canary stays.
+// dropOld lets go of versions that are too many; a canary stays, and what learning goes on from.
 func (p *Policies) dropOld() error {
 	c := p.canary.Load()
 	for _, old := range slices.Clone(p.loaded) {
-		if len(p.loaded) <= p.config.KeepLoaded || c != nil && c.version == old {
+		if len(p.loaded) <= p.config.KeepLoaded || c != nil && c.version == old || old == p.tip() {
 			continue
 		}
 		p.loaded = without(p.loaded, old)
@@ -354,6 +387,7 @@ func (p *Policies) find(ctx context.Context, version int64) (feedback.Policy, er
 type Known struct {
 	feedback.Policy
 	Serving, Loaded bool
+	Waiting         bool // to be promoted
 }
 
 // List gives all versions, oldest first, the served one, and the canary's version and percent; 0 = none.
@@ -365,7 +399,7 @@ func (p *Policies) List(ctx context.Context) (all []Known, serving, canaryVersio
 		return nil, 0, 0, 0, err
 	}
 	for _, one := range stored {
-		all = append(all, Known{one, one.Version == p.serving, one.Version == p.serving || slices.Contains(p.loaded, one.Version)})
+		all = append(all, Known{one, one.Version == p.serving, one.Version == p.serving || slices.Contains(p.loaded, one.Version), slices.Contains(p.line, one.Version)})
 	}
 	if c := p.canary.Load(); c != nil {
 		canaryVersion, percent = c.version, c.percent
@@ -391,7 +425,7 @@ func (p *Policies) Propose(w *model.Weights, from *device.Device) (Candidate, er
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := Candidate{Version: p.newest + 1, Parent: p.serving, changes: p.changes}
+	c := Candidate{Version: p.newest + 1, Parent: p.tip(), changes: p.changes}
 	if err := p.hold(c.Version, w); err != nil {
 		return Candidate{}, fmt.Errorf("propose version %d: %w", c.Version, err)
 	}
@@ -402,7 +436,7 @@ func (p *Policies) Propose(w *model.Weights, from *device.Device) (Candidate, er
 // errOvertaken says that somebody promoted or rolled back while an update was made.
 var errOvertaken = errors.New("another version was made the served one meanwhile")
 
-// Publish makes a candidate the served policy: its checkpoint is durable first, then the store's transaction makes it true together
+// Publish makes a candidate the served policy, or with Manual one that waits to be promoted: its checkpoint is durable first, then the store's transaction makes it true together
 // with what it was learned from, then the engine swaps. content must be the trainer's that proposed it. Nobody waits for the disk: a
 // rollback meanwhile goes first, and Publish gives errOvertaken. After an error nothing of the checkpoint is left.
 func (p *Policies) Publish(ctx context.Context, c Candidate, content checkpoint.Content, u feedback.Update, eval json.RawMessage) error {
@@ -420,8 +454,11 @@ func (p *Policies) Publish(ctx context.Context, c Candidate, content checkpoint.
 	}
 	if err == nil {
 		fault.Point(fault.PublishBefore)
-		u.Parent, u.Applied, u.Serve = c.Parent, true, true
+		u.Parent, u.Applied, u.Serve = c.Parent, true, !p.config.Manual
 		u.Policy = &feedback.Policy{Version: c.Version, Parent: c.Parent, State: feedback.Published, Path: path, ManifestSHA256: sum, Eval: eval}
+		if p.config.Manual {
+			u.Policy.State = feedback.Candidate
+		}
 		err = p.commit(ctx, c, u)
 	}
 	switch {
@@ -433,10 +470,13 @@ func (p *Policies) Publish(ctx context.Context, c Candidate, content checkpoint.
 	if err := p.removeStored(ctx); err != nil && ctx.Err() == nil { // the policy is served all the same; the next one tries again
 		p.config.Log.Warn("old checkpoints could not be removed", "error", err)
 	}
+	if p.config.Manual {
+		p.tell(ctx, c.Version)
+	}
 	return nil
 }
 
-// commit is the moment at which a candidate becomes the served policy. An error says that it did not.
+// commit is the moment at which a candidate becomes the served policy, or begins to wait. An error says that it did not.
 func (p *Policies) commit(ctx context.Context, c Candidate, u feedback.Update) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -447,7 +487,11 @@ func (p *Policies) commit(ctx context.Context, c Candidate, u feedback.Update) e
 		return err
 	}
 	fault.Point(fault.PublishAfter)
-	if err := p.use(c.Version); err != nil { // the engine is closing: what is stored is served after the restart
+	become := p.use
+	if p.config.Manual {
+		become = p.wait
+	}
+	if err := become(c.Version); err != nil { // the engine is closing: what is stored is served after the restart
 		p.config.Log.Error("a published policy could not be made current", "version", c.Version, "error", err)
 	}
 	fault.Point(fault.SwapAfter)

@@ -66,9 +66,9 @@ func (l *Loop) hinder(err error) {
 	}
 }
 
-// freed tells that the disk stops learning no more.
+// freed tells that nothing stops learning any more.
 func (l *Loop) freed() {
 	if l.status.freed() {
-		l.log.Info("learning goes on: the disk can be written")
+		l.log.Info("learning goes on: what hindered it is over")
 	}
 }

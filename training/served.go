@@ -3,6 +3,7 @@ package training
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"astro/engine"
@@ -26,7 +27,7 @@ func (l *Loop) takeServed(ctx context.Context, u *update) error {
 	if len(u.groups) == 0 && len(rated) < l.config.Served.AtLeast {
 		return nil // they wait for more
 	}
-	u.addServed(l.limitKeys(rated), l.config)
+	u.addServed(rated, l.config)
 	return nil
 }
 
@@ -34,23 +35,45 @@ func (l *Loop) takeServed(ctx context.Context, u *update) error {
 // became too old are dropped and do not keep the place of fresh ones.
 const lookAhead = 8
 
-// limitKeys leaves out completions of keys that have rated more than their share; they wait for the next update.
-func (l *Loop) limitKeys(rated []feedback.Rated) []feedback.Rated {
-	if l.config.Served.MaxKeyShare == 0 {
-		return rated
-	}
-	limit, count := max(1, int(l.config.Served.MaxKeyShare*float64(l.config.Served.Completions))), map[string]int{}
-	var kept []feedback.Rated
-	for _, r := range rated {
-		if count[r.Key]++; count[r.Key] <= limit {
-			kept = append(kept, r)
-		}
-	}
-	return kept
+// influence counts how many completions of an update each key and each rater has rated.
+type influence struct {
+	maxKey, maxRater int // completions; 0 = all
+	keys             map[string]int
+	raters           map[feedback.Rater]int
 }
 
-// addServed makes groups of rated completions, and drops those that are too old or cannot be learned from.
+func newInfluence(c *Served) *influence {
+	limit := func(share float64) int {
+		if share == 0 {
+			return 0
+		}
+		return max(1, int(share*float64(c.Completions)))
+	}
+	return &influence{limit(c.MaxKeyShare), limit(c.MaxRaterShare), map[string]int{}, map[feedback.Rater]int{}}
+}
+
+// take counts a completion for all who rated it, unless one of them has rated its share: then it says which kind of share that is.
+func (n *influence) take(raters []feedback.Rater) (key, rater bool) {
+	for _, r := range raters {
+		key = key || n.maxKey > 0 && n.keys[r.Key] >= n.maxKey
+		rater = rater || n.maxRater > 0 && n.raters[r] >= n.maxRater
+	}
+	if key || rater {
+		return key, rater
+	}
+	for i, r := range raters {
+		n.raters[r]++
+		if !slices.ContainsFunc(raters[:i], func(before feedback.Rater) bool { return before.Key == r.Key }) {
+			n.keys[r.Key]++
+		}
+	}
+	return false, false
+}
+
+// addServed makes groups of rated completions, and drops those that are too old or cannot be learned from. What is beyond the share of a
+// key or a rater waits for the next update.
 func (u *update) addServed(rated []feedback.Rated, c LoopConfig) {
+	shares := newInfluence(&c.Served)
 	byPrompt, order := map[string]*grpo.Group{}, []string{}
 	for _, r := range rated {
 		used := feedback.Used{Completion: r.ID, Choice: r.Choice}
@@ -61,6 +84,10 @@ func (u *update) addServed(rated []feedback.Rated, c LoopConfig) {
 		}
 		if len(u.rated) == c.Served.Completions {
 			continue // they wait for the next update
+		}
+		if key, rater := shares.take(r.Raters); key || rater {
+			u.keyCapped, u.raterCapped = u.keyCapped+count(key), u.raterCapped+count(rater)
+			continue
 		}
 		key := fmt.Sprint(r.Prompt)
 		if byPrompt[key] == nil {

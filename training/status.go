@@ -38,11 +38,11 @@ func (s *status) resume() {
 	s.paused, s.asked, s.now.State, s.now.Reason = false, 0, "running", ""
 }
 
-// hinder shows that the disk stops learning, which ends by itself; news says that it did not before.
+// hinder shows that something stops learning, which ends without Resume; news says that nothing did before.
 func (s *status) hinder(reason string) (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	news, s.disk = !s.disk, true
+	news, s.hindered = !s.hindered, true
 	if !s.paused {
 		s.now.State, s.now.Reason = "paused", reason
 	}
@@ -53,7 +53,7 @@ func (s *status) hinder(reason string) (news bool) {
 func (s *status) freed() (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	news, s.disk = s.disk, false
+	news, s.hindered = s.hindered, false
 	if news && !s.paused {
 		s.now.State, s.now.Reason = "running", ""
 	}
@@ -105,6 +105,7 @@ func (s *status) published(u *update, n Numbers, version int64) {
 func (s *status) note(u *update, n Numbers) {
 	c := &s.now.Counters
 	c.Stale += uint64(len(u.dropped))
+	c.KeyCapped, c.RaterCapped = c.KeyCapped+u.keyCapped, c.RaterCapped+u.raterCapped
 	if c.Last = n; n.Eval != nil {
 		c.Eval = n.Eval
 	}

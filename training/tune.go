@@ -180,7 +180,7 @@ func (j *Jobs) reinforce(ctx context.Context, job *openai.FineTuneJob, c LoopCon
 	if err != nil {
 		return tuned{}, err
 	}
-	out := tuned{version: j.config.Policies.Serving()}
+	out := tuned{version: j.config.Policies.Tip()}
 	err = l.Make(ctx, updates-made, func(version int64, n Numbers) {
 		made++
 		out.tokens += int64(n.Learned)
@@ -192,7 +192,7 @@ func (j *Jobs) reinforce(ctx context.Context, job *openai.FineTuneJob, c LoopCon
 			openai.TuneNote{Type: openai.TuneMetrics, Step: int64(made), Metrics: metrics})
 		if version != 0 {
 			out.version = version
-			j.note(ctx, job.ID, "A checkpoint was published.", openai.TuneNote{Type: openai.TuneCheckpoint, Step: int64(made),
+			j.note(ctx, job.ID, j.made(), openai.TuneNote{Type: openai.TuneCheckpoint, Step: int64(made),
 				Model: fmt.Sprintf("%s@v%d", j.config.Name, version), Metrics: metrics})
 		}
 	})
@@ -255,7 +255,7 @@ func (j *Jobs) imitate(ctx context.Context, job *openai.FineTuneJob, c sft.Confi
 	if before, err := j.published(ctx, job.ID); err != nil || before.version != 0 {
 		return before, err
 	}
-	known, err := j.config.Policies.find(ctx, j.config.Policies.Serving())
+	known, err := j.config.Policies.find(ctx, j.config.Policies.Tip())
 	if err != nil {
 		return tuned{}, err
 	}
@@ -302,6 +302,14 @@ func (j *Jobs) published(ctx context.Context, job string) (tuned, error) {
 	return tuned{}, err
 }
 
+// made says what became of a version.
+func (j *Jobs) made() string {
+	if j.config.Policies.Manual() {
+		return "A checkpoint was stored; it waits to be promoted."
+	}
+	return "A checkpoint was published."
+}
+
 // updatesPage is how many updates are read at one time.
 const updatesPage = 500
 
@@ -334,7 +342,7 @@ func (j *Jobs) publish(ctx context.Context, job *openai.FineTuneJob, dir string,
 		return p.Publish(ctx, c, content, feedback.Update{Job: job.ID, Report: report}, nil)
 	})
 	if err == nil {
-		j.note(ctx, job.ID, "A checkpoint was published.", openai.TuneNote{Type: openai.TuneCheckpoint, Step: int64(last.Step),
+		j.note(ctx, job.ID, j.made(), openai.TuneNote{Type: openai.TuneCheckpoint, Step: int64(last.Step),
 			Model: fmt.Sprintf("%s@v%d", j.config.Name, version), Metrics: map[string]float64{"train_loss": last.Loss}})
 	}
 	return version, err

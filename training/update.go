@@ -43,6 +43,8 @@ type update struct {
 	dropped []feedback.Used // rated completions that cannot be learned from any more
 	stale   float64         // sum of versions that the served rollouts are behind
 
+	keyCapped, raterCapped uint64 // rated completions that wait because who rated them has its share
+
 	gatherTook, learnTook time.Duration
 	eval                  *Evaluated
 }
@@ -180,6 +182,8 @@ func (u *update) numbers(l *Loop) Numbers {
 	n.TokensPerSecond = float64(r.Tally.Tokens) / max(n.GatherSeconds, 1e-3)
 	return n
 }
+
+func count(b bool) uint64 { return uint64(one(b)) }
 
 func one(b bool) float64 {
 	if b {

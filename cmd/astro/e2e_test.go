@@ -24,6 +24,9 @@ const asAstro = "ASTRO_TEST_RUN_MAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asAstro) != "" {
+		if os.Getenv(readOnlyMark) != "" {
+			awaitReadOnly()
+		}
 		main()
 		os.Exit(0)
 	}
@@ -176,6 +179,35 @@ func TestServeSecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
+// Graphs of reasoning need no store; problems of the numbers game have their steps judged.
+func TestServeDrawsReasoningWithoutStore(t *testing.T) {
+	a := startServe(t, nil, demo, "--backend", "go")
+	post := func(body string) (int, string) {
+		answer, err := http.Post(a.url+"/reasoning/graph", openai.JSONType, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(text)
+	}
+	for body, want := range map[string]string{
+		`{"text":"First, 2 + 2 = 4.\n\nWait, let me check that.\n\nSo it is 4.","problem":"What is 2 + 2?"}`: `"nodes":`,
+		`{"text":"3 + 7 = 10 ; ","problem":"3 7 2 9 -> 27","format":"dot"}`:                                  "digraph",
+	} {
+		if status, text := post(body); status != 200 || !strings.Contains(text, want) {
+			t.Errorf("%s: got %d, %.300s; want 200 with %s", body, status, text, want)
+		}
+	}
+	if status, text := post(`{"text":""}`); status != 400 || !strings.Contains(text, "'text'") {
+		t.Errorf("an empty text: got %d, %s; want 400 about 'text'", status, text)
+	}
+	a.end(t)
+}
+
 // What cannot be served is said in one line that tells what to do, before anything is loaded.
 func TestServeRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -184,6 +216,7 @@ func TestServeRefuses(t *testing.T) {
 	}{
 		"open to others without keys": {[]string{demo, "--host", "0.0.0.0"}, "ASTRO_API_KEY"},
 		"no such folder":              {[]string{filepath.Join(t.TempDir(), "absent")}, "absent"},
+		"trees without a store":       {[]string{demo, "--trees", "trees.jsonl"}, "--store DIR"},
 		"unknown dtype":               {[]string{demo, "--dtype", "q4"}, "f32 and bf16"},
 		"unknown backend":             {[]string{demo, "--backend", "tpu"}, "tpu"},
 		"too little memory":           {[]string{demo, "--backend", "go", "--memory-bytes", "1000"}, "not enough memory"},

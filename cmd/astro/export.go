@@ -15,10 +15,10 @@ func newExportCommand() *cobra.Command {
 	path, since := "", int64(0)
 	c := &cobra.Command{
 		Use:   "export --store FILE",
-		Short: "Write completions and their feedback from a store as JSON lines",
+		Short: "Write completions, their feedback and search trees from a store as JSON lines",
 		Long: "Write the completions of a store and what was said about them to the standard output, as JSON lines (docs/formats/feedback-export.md):\n" +
 			"token ids, log-probabilities and rewards; texts only where the store was told to keep them. No other process may have the store open.\n" +
-			"--since continues an earlier export: the seq of its last completion.",
+			"--since continues an earlier export: the seq of its last completion. Search trees come last, and only without it.",
 		Example: "  astro export --store state.db > all.jsonl\n  astro export --store state.db --since 1200 > new.jsonl",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -42,6 +42,9 @@ func sampleStore(t *testing.T) string {
 	if _, _, err := s.Rate(context.Background(), feedback.Feedback{Completion: "c2", Tenant: "a", Key: "k", Rater: "ann", Source: feedback.App, Reward: -0.5}, false); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.PutTree(context.Background(), feedback.Tree{ID: "3 7 -> 10", Version: 3, Tree: []byte(`{"format":1,"id":"3 7 -> 10"}`)}); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +54,7 @@ func sampleStore(t *testing.T) string {
 func TestExportAndImport(t *testing.T) {
 	path := sampleStore(t)
 	all, _, err := runStore(t, "", "export", "--store", path)
-	if err != nil || strings.Count(all, "\n") != 3 || !strings.Contains(all, `"completion":"fünf"`) || !strings.Contains(all, `"prompt":"2 + 3 <=>"`) {
+	if err != nil || strings.Count(all, "\n") != 4 || !strings.Contains(all, `"completion":"fünf"`) || !strings.Contains(all, `"prompt":"2 + 3 <=>"`) {
 		t.Fatalf("got %q, %v", all, err)
 	}
 	if some, _, err := runStore(t, "", "export", "--store", path, "--since", "1"); err != nil || strings.Count(some, "\n") != 2 || strings.Contains(some, `"c1"`) {
@@ -59,7 +62,7 @@ func TestExportAndImport(t *testing.T) {
 	}
 	copied, bare := filepath.Join(t.TempDir(), "new", "copy.db"), filepath.Join(t.TempDir(), "bare.db")
 	for range 2 {
-		if _, said, err := runStore(t, all, "import", "--store", copied, "--keep-text"); err != nil || !strings.HasPrefix(said, "2 completions and 1 feedbacks") {
+		if _, said, err := runStore(t, all, "import", "--store", copied, "--keep-text"); err != nil || !strings.HasPrefix(said, "2 completions, 1 feedbacks and 1 trees") {
 			t.Errorf("got %q, %v", said, err)
 		}
 	}
@@ -114,7 +117,7 @@ func TestPythonReadsExportAndStore(t *testing.T) {
 	}
 	c := exec.Command(python, filepath.Join("testdata", "read_store.py"), path)
 	c.Stdin = strings.NewReader(all)
-	if out, err := c.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "2 completions, 1 feedback, as exported" {
+	if out, err := c.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "2 completions, 1 feedback, 1 trees, as exported" {
 		t.Errorf("%v: %s", err, out)
 	}
 }

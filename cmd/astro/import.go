@@ -13,7 +13,7 @@ func newImportCommand() *cobra.Command {
 	path, keepText := "", false
 	c := &cobra.Command{
 		Use:   "import --store FILE",
-		Short: "Store completions and feedback that were exported",
+		Short: "Store completions, feedback and search trees that were exported",
 		Long: "Read what `astro export` wrote from the standard input into a store, which is made if it is not there. Records that are in it change\n" +
 			"nothing, so an import that was stopped can be repeated. An error names its line; what came before it is stored.",
 		Example: "  astro import --store state.db < all.jsonl",
@@ -37,6 +37,6 @@ func importStore(c *cobra.Command, path string, keepText bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	n, err := s.Import(c.Context(), c.InOrStdin())
-	fmt.Fprintf(c.ErrOrStderr(), "%d completions and %d feedbacks of the input are in %s\n", n.Completions, n.Feedback, path)
+	fmt.Fprintf(c.ErrOrStderr(), "%d completions, %d feedbacks and %d trees of the input are in %s\n", n.Completions, n.Feedback, n.Trees, path)
 	return err
 }

@@ -23,7 +23,7 @@ func newKeysCommand() *cobra.Command {
 			"The file holds hashes: a key is shown once, when it is made. A running server reads the file again on SIGHUP.",
 	}
 	c.PersistentFlags().StringVar(&path, "keys", path, "the key file")
-	c.AddCommand(newKeysCreateCommand(&path), newKeysListCommand(&path), newKeysRevokeCommand(&path))
+	c.AddCommand(newKeysCreateCommand(&path), newKeysListCommand(&path), newKeysRevokeCommand(&path), newRotateFeedbackCommand())
 	return c
 }
 
@@ -168,5 +168,24 @@ func revoke(id string, now time.Time) func([]auth.Key) ([]auth.Key, error) {
 			return keys, nil
 		}
 		return nil, fmt.Errorf("no key has id %s: `astro keys list` shows them", id)
+	}
+}
+
+func newRotateFeedbackCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rotate-feedback FILE",
+		Short: "Make a key that signs feedback tokens",
+		Long: "Make a key that signs feedback tokens, in FILE, which `astro serve --feedback-tokens FILE` takes. Tokens of the key that signed until now\n" +
+			"are accepted until the next rotation; those of an older one are not. To end all tokens at one time, do it twice.",
+		Example: "  astro keys rotate-feedback feedback-tokens.json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := auth.RotateTokenKeys(args[0], time.Now().Truncate(time.Second))
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "key %s signs feedback tokens; a running server knows after SIGHUP\n", id)
+			return err
+		},
 	}
 }

@@ -76,6 +76,9 @@ func TestAccessFlags(t *testing.T) {
 		{func(o *serveOptions) { o.limits.BodyBytes = 0 }, "--max-body-bytes"},
 		{func(o *serveOptions) { o.limits.RequestTimeout = -1 }, "negative"},
 		{func(o *serveOptions) { o.origins = []string{"*"} }, "https://chat.example"},
+		{func(o *serveOptions) { o.tokenLife = 0 }, "--feedback-token-life"},
+		{func(o *serveOptions) { o.tokenFile = missing }, "--store DIR"},
+		{func(o *serveOptions) { o.tokenFile, o.store = missing, "s" }, "astro keys rotate-feedback"},
 		{func(o *serveOptions) {}, ""},
 	} {
 		o := defaultServeOptions()

@@ -12,15 +12,18 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"astro/feedback"
 	"astro/internal/device"
 	"astro/training/countdown"
 	"astro/training/recipe"
 	"astro/training/search"
+	"astro/training/tree"
 )
 
 // searchFlags are the flags of astro search.
 type searchFlags struct {
 	model, problems, domain, out string
+	store                        string // "" = trees are in the file alone
 	config                       search.Config
 	parallel, slots, limit       int
 	lockStep                     bool
@@ -63,6 +66,7 @@ func (s *searchFlags) addFlags(c *cobra.Command) {
 	f.StringVar(&s.problems, "problems", "", "JSONL file of problems")
 	f.StringVar(&s.domain, "domain", s.domain, "countdown, or text with answers in \\boxed{}")
 	f.StringVar(&s.out, "out", s.out, "file of the trees")
+	f.StringVar(&s.store, "store", "", "store that gets the trees too, as DIR/state.db of `astro serve --store DIR`, for /trees; no server may have it open")
 	f.IntVar(&s.limit, "limit", 0, "search the first problems only; 0 = all")
 	f.IntVar(&s.config.Children, "children", s.config.Children, fmt.Sprintf("steps drawn from a node (countdown: %d)", k.Children))
 	f.IntVar(&s.config.Rollouts, "rollouts", s.config.Rollouts, fmt.Sprintf("answers drawn from each (countdown: %d)", k.Rollouts))
@@ -120,6 +124,31 @@ func (s *searchFlags) run(ctx context.Context, out, diagnostics io.Writer) error
 	if err := s.config.Validate(); err != nil {
 		return err
 	}
+	trees, err := s.openStore()
+	if err != nil {
+		return err
+	}
+	err = s.search(ctx, lines, trees, out, diagnostics)
+	if trees != nil {
+		err = errors.Join(err, trees.store.Close())
+	}
+	return err
+}
+
+// openStore opens --store, before anything is searched; nil = there is none.
+func (s *searchFlags) openStore() (*treeKeeper, error) {
+	if s.store == "" {
+		return nil, nil
+	}
+	store, err := feedback.Open(s.store, feedback.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("--store: %w", err)
+	}
+	return &treeKeeper{store: store}, nil
+}
+
+// search searches what can be searched of the lines; trees may be nil.
+func (s *searchFlags) search(ctx context.Context, lines []recipe.ProblemLine, trees *treeKeeper, out, diagnostics io.Writer) error {
 	p, err := s.startPolicy(ctx, diagnostics)
 	if err != nil {
 		return err
@@ -131,10 +160,16 @@ func (s *searchFlags) run(ctx context.Context, out, diagnostics io.Writer) error
 	}
 	run := recipe.Search{Config: s.config, Out: s.out, Problems: problems, Parallel: s.parallel, Policy: p.policy, LockStep: s.lockStep,
 		Settings: fmt.Sprintf("%s, temperature %g, model %s", settings, s.temperature, p.place)}
+	if trees != nil {
+		run.Keep = func(t *tree.Tree) error { return trees.keep(ctx, t) }
+	}
 	bar := searchBar(diagnostics, len(problems))
 	summary, err := run.Run(ctx, bar)
 	fmt.Fprintln(diagnostics)
 	printSearch(out, summary, skipped, p.busy())
+	if trees != nil {
+		fmt.Fprintf(out, "%d trees are in %s\n", trees.kept, s.store)
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w; the same command goes on from %s", err, s.out)

@@ -54,7 +54,7 @@ type serveOptions struct {
 
 func defaultServeOptions() serveOptions {
 	return serveOptions{host: "127.0.0.1", port: 8080, backend: device.Auto, dtype: "f32", maxSlots: 32, pageTokens: 16, chunkTokens: 256,
-		drainTimeout: 30 * time.Second, stepTimeout: 30 * time.Second, accessFlags: accessFlags{limits: server.DefaultLimits()}, learnFlags: defaultLearnFlags(), logFormat: "text"}
+		drainTimeout: 30 * time.Second, stepTimeout: 30 * time.Second, accessFlags: accessFlags{limits: server.DefaultLimits(), tokenLife: 24 * time.Hour}, learnFlags: defaultLearnFlags(), logFormat: "text"}
 }
 
 func newServeCommand() *cobra.Command {
@@ -253,7 +253,7 @@ type backend struct {
 // newBackend opens the device, plans memory, loads the model and starts the engine, in the order in which mistakes are cheapest.
 func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnostics io.Writer) (*backend, error) {
 	b := &backend{}
-	b.metrics = telemetry.NewMetrics(telemetry.Info{Model: o.names[0], Version: version()}, func() telemetry.EngineState { return server.EngineState(b.engine, o.dtype) })
+	b.metrics = telemetry.NewMetrics(telemetry.Info{Model: o.names[0], Version: version()}, func() telemetry.EngineState { return b.measure(o.dtype) })
 	var err error
 	if b.config, err = model.LoadConfig(o.dir); err != nil {
 		return nil, err
@@ -361,7 +361,7 @@ func (o *serveOptions) stepTokens() int { return o.maxSlots + o.chunkTokens }
 // newServer puts HTTP in front of the engine.
 func (b *backend) newServer(o serveOptions, l *learning, access server.Access, certificate *server.Certificate, tracer *telemetry.Tracer, log *slog.Logger) (*server.Server, error) {
 	c := server.Config{Metrics: b.metrics, Tracer: tracer, Engine: b.engine, Tokenizer: b.tokenizer, Template: b.template, TokenizerInfo: b.info, ModelNames: o.names, ContextTokens: b.context,
-		Access: access, Certificate: certificate, Limits: o.limits, StrictParams: o.strict, Version: version(), Log: log}
+		Access: access, Certificate: certificate, Limits: o.limits, StrictParams: o.strict, Version: version(), Grapher: graph, FeedbackLife: o.tokenLife, Log: log}
 	graders, err := o.graders()
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,8 @@ import (
 type accessFlags struct {
 	adminKeys         []string // ASTRO_ADMIN_KEY; never a flag
 	keyFile           string
+	tokenFile         string        // keys of feedback tokens; "" = there are none
+	tokenLife         time.Duration // of such a token
 	certFile, keyPEM  string
 	hosts, origins    []string
 	limits            server.Limits
@@ -28,6 +31,8 @@ type accessFlags struct {
 func (a *accessFlags) add(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&a.keyFile, "keys", "", "key file, as `astro keys create` makes it; read again on SIGHUP")
+	f.StringVar(&a.tokenFile, "feedback-tokens", "", "file of keys, as `astro keys rotate-feedback` makes it: answers carry a token with which whoever has it may rate them once; read again on SIGHUP")
+	f.DurationVar(&a.tokenLife, "feedback-token-life", a.tokenLife, "time after which such a token is worth nothing")
 	f.StringVar(&a.certFile, "tls-cert", "", "certificate chain in PEM: serve HTTPS; read again on SIGHUP")
 	f.StringVar(&a.keyPEM, "tls-key", "", "private key of --tls-cert in PEM")
 	f.StringSliceVar(&a.hosts, "allowed-host", nil, "names in Host headers to answer to; on loopback besides localhost")
@@ -44,6 +49,8 @@ func (a *accessFlags) add(c *cobra.Command) {
 func (a *accessFlags) check() error {
 	l := &a.limits
 	switch {
+	case a.tokenLife < time.Second:
+		return fmt.Errorf("--feedback-token-life %v: want at least 1s", a.tokenLife)
 	case (a.certFile == "") != (a.keyPEM == ""):
 		return errors.New("--tls-cert and --tls-key go together")
 	case l.BodyBytes < 1 || l.Connections < 1 || l.ConnectionsPerIP < 0 || l.RequestTokens < 0 || l.RequestTimeout < 0 || a.maxQueuedRequests < 0:
@@ -68,7 +75,24 @@ func (o *serveOptions) access() (server.Access, error) {
 		}
 		a.Keys = keys
 	}
+	if err := o.tokenKeys(&a); err != nil {
+		return a, err
+	}
 	return a, a.Validate()
+}
+
+// tokenKeys reads the keys of feedback tokens, which need a store.
+func (o *serveOptions) tokenKeys(a *server.Access) (err error) {
+	if o.tokenFile == "" {
+		return nil
+	}
+	if o.store == "" && o.learn == "" {
+		return errors.New("--feedback-tokens: a server that keeps no completions takes no feedback; give --store DIR, too")
+	}
+	if a.TokenKeys, err = auth.LoadTokenKeys(o.tokenFile); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w; make one with `astro keys rotate-feedback %s`", err, o.tokenFile)
+	}
+	return err
 }
 
 // certificate is that of the flags; nil = plain HTTP.
@@ -95,7 +119,7 @@ func (a *accessFlags) reloadOnHangup(ctx context.Context, hangups <-chan os.Sign
 // hangups are the SIGHUPs of a server that has something to read again.
 func (a *accessFlags) hangups() <-chan os.Signal {
 	c := make(chan os.Signal, 1)
-	if a.keyFile != "" || a.certFile != "" {
+	if a.keyFile != "" || a.certFile != "" || a.tokenFile != "" {
 		signal.Notify(c, syscall.SIGHUP)
 	}
 	return c
@@ -108,6 +132,13 @@ func (a *accessFlags) reload(s *server.Server, log *slog.Logger) {
 			s.SetKeys(keys)
 		}
 		report(log, "API keys", err, "keys", len(keys))
+	}
+	if a.tokenFile != "" {
+		keys, err := auth.LoadTokenKeys(a.tokenFile)
+		if err == nil {
+			s.SetTokenKeys(keys)
+		}
+		report(log, "keys of feedback tokens", err, "keys", len(keys))
 	}
 	if s.Certificate != nil {
 		report(log, "TLS certificate", s.Certificate.Reload())

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -10,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"astro/feedback"
 	"astro/openai"
 	"astro/server"
 	"astro/training"
@@ -19,7 +17,6 @@ import (
 	"astro/training/recipe"
 	"astro/training/reward"
 	"astro/training/sft"
-	"astro/training/tree"
 )
 
 // newJobs makes the runner of fine-tuning jobs. It asks the server how requests become tokens, which it learns of in serve.
@@ -95,24 +92,4 @@ func graph(problem, text string) (any, string, error) {
 		return nil, "", err
 	}
 	return json.RawMessage(asJSON.Bytes()), dot.String(), nil
-}
-
-// loadTrees puts the trees of a file into the store, for the page.
-func (l *learning) loadTrees(ctx context.Context) error {
-	if l.flags.trees == "" {
-		return nil
-	}
-	for t, err := range tree.Read(l.flags.trees) {
-		if err != nil {
-			return fmt.Errorf("--trees: %w", err)
-		}
-		text, err := json.Marshal(t)
-		if err != nil {
-			return err
-		}
-		if err := l.store.PutTree(ctx, feedback.Tree{ID: t.ID, Version: t.Version, Tree: text}); err != nil {
-			return fmt.Errorf("--trees: store tree %q: %w", t.ID, err)
-		}
-	}
-	return nil
 }

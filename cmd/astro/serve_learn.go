@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -33,7 +34,9 @@ type learnFlags struct {
 	prompts     int
 	checkpoints bool // of layers
 	loraRank    int
+	publish     string // auto or manual
 	keyShare    float64
+	raterShare  float64
 	staleness   int64
 	served      int
 	batchTokens int
@@ -41,6 +44,8 @@ type learnFlags struct {
 	keepStored  int
 	keepLoaded  int
 	retention   time.Duration
+	history     time.Duration // of updates and events
+	historyRows int64
 	storeBytes  int64
 	storeText   bool
 	trees       string
@@ -50,7 +55,7 @@ type learnFlags struct {
 }
 
 func defaultLearnFlags() learnFlags {
-	return learnFlags{prompts: 16, staleness: 2, served: 128, keepStored: 5, keepLoaded: 2, batchTokens: 2, evalEvery: 5, retention: 7 * 24 * time.Hour, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
+	return learnFlags{publish: publishAuto, prompts: 16, staleness: 2, served: 128, keepStored: 5, keepLoaded: 2, batchTokens: 2, evalEvery: 5, retention: 7 * 24 * time.Hour, history: 90 * 24 * time.Hour, historyRows: 200_000, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
 }
 
 func (l *learnFlags) add(c *cobra.Command) {
@@ -61,10 +66,12 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.DurationVar(&l.every, "learn-every", 0, "time from the start of one update to that of the next, at least")
 	f.IntVar(&l.evalEvery, "learn-eval-every", l.evalEvery, "updates between two evaluations on held-out problems")
 	f.Float64Var(&l.lr, "learn-rate", 0, "learning rate; 0 = 3e-4 for models of less than 10 million parameters, 1e-6 for others")
+	f.StringVar(&l.publish, "learn-publish", l.publish, "auto: a candidate that passed its checks is served at once; manual: it waits until POST /v1/policies/{v}/promote, and learning goes on from it")
 	f.IntVar(&l.prompts, "learn-prompts", l.prompts, "prompts that an update gathers rollouts of, 8 of each")
 	f.BoolVar(&l.checkpoints, "learn-layer-checkpoints", false, "train with much less memory for a third more time")
 	f.IntVar(&l.loraRank, "learn-lora-rank", 0, "train a change of this rank in each matrix, in place of the weights (LoRA); it wants about ten times the learning rate; 0 = all weights")
-	f.Float64Var(&l.keyShare, "learn-key-share", 0, "share of an update's rated completions that one API key may have rated; 0 = all")
+	f.Float64Var(&l.keyShare, "learn-key-share", 0, "share of an update's rated completions that one API key may have rated, 0 to 1; 0 = all")
+	f.Float64Var(&l.raterShare, "learn-rater-share", 0, "share of an update's rated completions that one rater may have rated, 0 to 1; a key that names no rater is one itself; 0 = all")
 	f.Int64Var(&l.staleness, "learn-staleness", l.staleness, "policy versions that a rated completion may be behind when it is learned from")
 	f.IntVar(&l.served, "learn-served", l.served, "rated completions that an update learns from, at most")
 	f.IntVar(&l.batchTokens, "learn-batch-tokens", l.batchTokens, "tokens of rollouts in a step that serves somebody, too: more learns faster and makes tokens later")
@@ -72,12 +79,20 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.IntVar(&l.keepLoaded, "keep-loaded", l.keepLoaded, "policy versions that stay on the device besides the served one: for requests that name them, and the way back")
 	f.BoolVar(&l.swapNow, "swap-now", false, "a new policy goes on with answers under way at once, each token marked with its version; else they finish on the old one")
 	f.DurationVar(&l.retention, "store-retention", l.retention, "after which completions are erased; later feedback for them is refused")
+	f.DurationVar(&l.history, "store-history-retention", l.history, "after which updates, with their rollouts, and events are removed; those of kept checkpoints and jobs that are not over stay")
+	f.Int64Var(&l.historyRows, "store-history-rows", l.historyRows, "updates that are kept, and events; past it the oldest are removed")
 	f.Int64Var(&l.storeBytes, "store-bytes", l.storeBytes, "size of the store; past it the oldest completions are erased")
 	f.BoolVar(&l.storeText, "store-text", false, "keep the text of prompts and answers, not only their token ids")
 	f.StringArrayVar(&l.graderURLs, "grader", nil, "a service that judges answers, as NAME=URL; requests name it {\"type\": \"http\", \"name\": NAME}")
 	f.DurationVar(&l.graderTimeout, "grader-timeout", l.graderTimeout, "time that such a service gets for an answer")
 	f.StringVar(&l.trees, "trees", "", "JSONL file of search trees to show on the page")
 }
+
+// When a candidate is served.
+const (
+	publishAuto   = "auto"
+	publishManual = "manual"
+)
 
 // defaultStore is the folder of a server that learns and was given none.
 const defaultStore = "astro-store"
@@ -103,12 +118,19 @@ func openStore(ctx context.Context, o *serveOptions, log *slog.Logger) (*learnin
 	if o.learnFlags.learn != "" && o.learnFlags.store == "" {
 		o.learnFlags.store = defaultStore
 	}
+	if o.learnFlags.store == "" && o.learnFlags.trees != "" {
+		return nil, errors.New("--trees: trees are shown from the store; give --store DIR, too")
+	}
 	if o.learnFlags.store == "" {
 		return nil, nil
 	}
 	l := &learning{flags: o.learnFlags, log: log}
+	if l.flags.publish != publishAuto && l.flags.publish != publishManual {
+		return nil, fmt.Errorf("--learn-publish %q: want auto or manual", l.flags.publish)
+	}
 	var err error
-	l.store, err = feedback.Open(filepath.Join(l.flags.store, "state.db"), feedback.Options{Retention: l.flags.retention, MaxBytes: l.flags.storeBytes, KeepText: l.flags.storeText})
+	l.store, err = feedback.Open(filepath.Join(l.flags.store, "state.db"), feedback.Options{Retention: l.flags.retention, MaxBytes: l.flags.storeBytes, KeepText: l.flags.storeText,
+		HistoryRetention: l.flags.history, MaxHistoryRows: l.flags.historyRows})
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +159,7 @@ func (l *learning) begin(ctx context.Context, b *backend, o serveOptions, tracer
 		return err
 	}
 	l.policies, err = training.OpenPolicies(ctx, training.PoliciesConfig{Engine: b.engine, Store: l.store, Device: b.device, DType: dtype,
-		Dir: filepath.Join(l.flags.store, "policies"), Base: o.dir, KeepStored: l.flags.keepStored, KeepLoaded: l.flags.keepLoaded, Extra: func(dir string) error { return recipe.CopyTexts(dir, o.dir) }, Log: l.log}, l.start)
+		Dir: filepath.Join(l.flags.store, "policies"), Base: o.dir, KeepStored: l.flags.keepStored, KeepLoaded: l.flags.keepLoaded, Manual: l.flags.publish == publishManual, Extra: func(dir string) error { return recipe.CopyTexts(dir, o.dir) }, Log: l.log}, l.start)
 	if err != nil {
 		return err
 	}
@@ -216,7 +238,7 @@ func (l *learning) prune(ctx context.Context) {
 			if err != nil || !p.Any() {
 				break
 			}
-			l.log.Info("the store was pruned", "expired", p.Expired, "removed", p.Removed, "evicted", p.Evicted)
+			l.log.Info("the store was pruned", "expired", p.Expired, "removed", p.Removed, "evicted", p.Evicted, "updates_and_events", p.History)
 		}
 	}
 }
@@ -273,7 +295,6 @@ func (l *learning) wire(c *server.Config) {
 	if l.policies != nil {
 		c.Policies = servedPolicies{l.policies, c.ModelNames[0]}
 	}
-	c.Grapher = graph
 	if l.jobs != nil {
 		c.Tuner = l.jobs
 	}
@@ -292,7 +313,10 @@ type servedLoop struct {
 // Status implements server.Learner.
 func (s servedLoop) Status(ctx context.Context) server.LearningStatus {
 	now := s.loop.Status()
-	out := server.LearningStatus{State: now.State, Source: now.Source, Step: int64(now.Step), Phase: now.Phase, PhaseSeconds: now.PhaseSeconds, Serving: s.policies.Serving(), Reason: now.Reason}
+	out := server.LearningStatus{State: now.State, Source: now.Source, Step: int64(now.Step), Phase: now.Phase, PhaseSeconds: now.PhaseSeconds, Serving: s.policies.Serving(), Publish: publishAuto, Candidates: s.policies.Candidates(), Reason: now.Reason}
+	if s.policies.Manual() {
+		out.Publish = publishManual
+	}
 	if n, err := s.store.Counts(ctx); err == nil {
 		out.Feedback = server.FeedbackCount{Stored: n.Feedback, Used: n.Used, Waiting: n.Waiting}
 	}

@@ -6,10 +6,18 @@ import (
 
 	"astro/engine"
 	"astro/internal/telemetry"
+	"astro/server"
 )
 
 // countTimeout bounds how long somebody who reads metrics waits for the store.
 const countTimeout = time.Second
+
+// measure tells of the engine and its programs in numbers.
+func (b *backend) measure(dtype string) telemetry.EngineState {
+	s, p := server.EngineState(b.engine, dtype), b.runner.Programs()
+	s.ProgramsReady, s.ProgramsPending = p.Ready, p.Pending
+	return s
+}
 
 // measure tells of learning in numbers.
 func (l *learning) measure(e *engine.Engine) telemetry.LoopState {
@@ -21,6 +29,7 @@ func (l *learning) measure(e *engine.Engine) telemetry.LoopState {
 	if n, err := l.store.Counts(ctx); err == nil {
 		s.Completions, s.Feedback, s.Used, s.Waiting = n.Completions, n.Feedback, n.Used, n.Waiting
 	}
+	s.Candidates = len(l.policies.Candidates())
 	if l.loop == nil {
 		return s
 	}
@@ -28,6 +37,7 @@ func (l *learning) measure(e *engine.Engine) telemetry.LoopState {
 	c, last := &status.Counters, &status.Counters.Last
 	s.State, s.Phase, s.PhaseSeconds = status.State, status.Phase, status.PhaseSeconds
 	s.Applied, s.Rejected, s.Failed, s.Stale, s.Alarms, s.Share = c.Applied, c.Rejected, c.Failed, c.Stale, c.Alarms, c.Share
+	s.KeyCapped, s.RaterCapped = c.KeyCapped, c.RaterCapped
 	s.Reward, s.PassRate, s.Length, s.Returns, s.Entropy, s.Clipped, s.KL = last.Reward, last.PassRate, last.Length, last.Backs, last.Entropy, last.Clipped, last.KL
 	s.Ratio, s.GradNorm, s.LR, s.Gap, s.MeanGap, s.Staleness, s.Mixed = last.Ratio, last.GradNorm, last.LR, last.Gap, last.MeanGap, last.Staleness, last.Mixed
 	if c.Eval != nil {

@@ -28,7 +28,7 @@ const smallModel = 10_000_000
 // source says what to learn from.
 func (l *learning) source(b *backend, o serveOptions) (training.LoopConfig, error) {
 	c := training.LoopConfig{Name: l.flags.learn, Learn: l.flags.settings(b), Every: l.flags.every, EvalEvery: l.flags.evalEvery,
-		Served: training.Served{Learn: true, Completions: l.flags.served, MaxStaleness: l.flags.staleness, MaxKeyShare: l.flags.keyShare}}
+		Served: training.Served{Learn: true, Completions: l.flags.served, MaxStaleness: l.flags.staleness, MaxKeyShare: l.flags.keyShare, MaxRaterShare: l.flags.raterShare}}
 	switch l.flags.learn {
 	case "feedback":
 	case "countdown":
@@ -125,7 +125,7 @@ func policyList(name string, all []training.Known, serving, canary int64, percen
 	}
 	for i := range all {
 		p := &all[i]
-		info := server.PolicyInfo{Version: p.Version, Parent: p.Parent, State: policyState(p), Created: p.Created.Unix(), Reason: p.Reason}
+		info := server.PolicyInfo{Version: p.Version, Parent: p.Parent, State: policyState(p), Waiting: p.Waiting, Created: p.Created.Unix(), Reason: p.Reason}
 		if e, ok := training.EvaluatedOf(&p.Policy); ok {
 			info.Eval = &server.PolicyEval{PassRate: e.PassRate, Error: e.Error}
 		}

@@ -20,6 +20,8 @@ type EngineState struct {
 	NotFinite                                uint64 // samples whose logits were not
 	Steps, FailedSteps                       uint64
 	PolicyVersion                            int64
+
+	ProgramsReady, ProgramsPending int // compiled; wanted and not compiled yet
 }
 
 // Queue is what waits of one class of requests.
@@ -48,6 +50,10 @@ var readings = []reading[EngineState]{
 	counter("astro_steps_total", "Steps of the engine.", func(s *EngineState) uint64 { return s.Steps }),
 	counter("astro_failed_steps_total", "Steps that failed with all their sequences.", func(s *EngineState) uint64 { return s.FailedSteps }),
 	gauge("astro_sequences_stalled", "Sequences that wait for their client to read.", func(s *EngineState) float64 { return float64(s.Stalled) }),
+	gauge("astro_programs_ready", "Compiled programs.", func(s *EngineState) float64 { return float64(s.ProgramsReady) }),
+	gauge("astro_programs_pending", "Programs that are wanted and not compiled yet; what they are for runs in larger ones.", func(s *EngineState) float64 {
+		return float64(s.ProgramsPending)
+	}),
 	gauge("astro_policy_version", "Version of the weights that new requests run on.", func(s *EngineState) float64 { return float64(s.PolicyVersion) }),
 }
 

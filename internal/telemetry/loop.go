@@ -8,12 +8,14 @@ type LoopState struct {
 	PhaseSeconds float64
 
 	Applied, Rejected, Failed, Stale, Alarms uint64
+	KeyCapped, RaterCapped                   uint64
 
 	Reward, PassRate, Length, Returns, Entropy, Clipped, KL, Ratio, GradNorm, LR float64
 	Gap, MeanGap                                                                 float64 // |difference| of log-probabilities between engine and trainer
 	Staleness, Mixed, Share                                                      float64
 	EvalPassRate                                                                 float64 // of the last evaluation; -1 = none yet
 
+	Candidates            int // versions that wait to be promoted
 	Swaps                 uint64
 	LastSwap, LongestSwap float64 // seconds that no step could run
 
@@ -31,10 +33,12 @@ type loopCollector struct{ state func() LoopState }
 func NewLoopCollector(state func() LoopState) prometheus.Collector { return &loopCollector{state} }
 
 var loopReadings = []reading[LoopState]{
-	counter("astro_learning_applied_total", "Updates that were published.", func(s *LoopState) uint64 { return s.Applied }),
+	counter("astro_learning_applied_total", "Updates that made a version: it is served, or waits to be promoted.", func(s *LoopState) uint64 { return s.Applied }),
 	counter("astro_learning_rejected_total", "Updates that were refused, had nothing to learn from, or did not pass their checks.", func(s *LoopState) uint64 { return s.Rejected }),
 	counter("astro_learning_failed_total", "Updates that failed.", func(s *LoopState) uint64 { return s.Failed }),
 	counter("astro_learning_stale_total", "Rated completions that were too old when their turn came.", func(s *LoopState) uint64 { return s.Stale }),
+	counter("astro_learning_key_capped_total", "Times that a rated completion had to wait because an API key that rated it had its share of the update.", func(s *LoopState) uint64 { return s.KeyCapped }),
+	counter("astro_learning_rater_capped_total", "Times that one had to wait because a rater had its share.", func(s *LoopState) uint64 { return s.RaterCapped }),
 	counter("astro_learning_gap_alarms_total", "Updates whose log-probabilities differed between engine and trainer by more than they may.", func(s *LoopState) uint64 { return s.Alarms }),
 	gauge("astro_learning_reward", "Mean reward of the last update, -1 to 1.", func(s *LoopState) float64 { return s.Reward }),
 	gauge("astro_learning_pass_rate", "Share of correct answers in it.", func(s *LoopState) float64 { return s.PassRate }),
@@ -53,6 +57,7 @@ var loopReadings = []reading[LoopState]{
 	gauge("astro_learning_share", "Share of the last update's time that was spent on learning itself.", func(s *LoopState) float64 { return s.Share }),
 	gauge("astro_learning_eval_pass_rate", "Pass rate of the last evaluation; -1 = there was none.", func(s *LoopState) float64 { return s.EvalPassRate }),
 	gauge("astro_learning_phase_seconds", "How long the present phase has been going on.", func(s *LoopState) float64 { return s.PhaseSeconds }),
+	gauge("astro_policy_candidates", "Versions that wait to be promoted.", func(s *LoopState) float64 { return float64(s.Candidates) }),
 	counter("astro_policy_swaps_total", "Times that another policy was made current.", func(s *LoopState) uint64 { return s.Swaps }),
 	gauge("astro_policy_swap_seconds", "Time that no step could run for the last swap.", func(s *LoopState) float64 { return s.LastSwap }),
 	gauge("astro_policy_swap_longest_seconds", "The longest of those.", func(s *LoopState) float64 { return s.LongestSwap }),

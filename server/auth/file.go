@@ -120,6 +120,19 @@ func orNil(t time.Time) *time.Time {
 
 // Load reads a key file. One that others could change, or that everybody can read, is refused.
 func Load(path string) ([]Key, error) {
+	text, err := readPrivate(path)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	return keys, nil
+}
+
+// readPrivate reads a key file of any kind, if its mode is good.
+func readPrivate(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
@@ -139,15 +152,29 @@ func Load(path string) ([]Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key file %s: %w", path, err)
 	}
-	keys, err := Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("key file %s: %w", path, err)
-	}
-	return keys, nil
+	return text, nil
 }
 
 // Update changes a key file, or makes one: readers see the old one or the new one, and two updates follow each other.
 func Update(path string, change func([]Key) ([]Key, error)) error {
+	return update(path, func() ([]byte, error) {
+		keys, err := Load(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if keys, err = change(keys); err != nil {
+			return nil, err
+		}
+		text := Encode(keys)
+		if _, err := Parse(text); err != nil {
+			return nil, fmt.Errorf("key file %s would not be read again: %w", path, err)
+		}
+		return text, nil
+	})
+}
+
+// update writes what make gives, which may read the file meanwhile: its folder is locked.
+func update(path string, make func() ([]byte, error)) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("key file: %w", err)
@@ -160,16 +187,9 @@ func Update(path string, change func([]Key) ([]Key, error)) error {
 	if err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", dir, err)
 	}
-	keys, err := Load(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	text, err := make()
+	if err != nil {
 		return err
-	}
-	if keys, err = change(keys); err != nil {
-		return err
-	}
-	text := Encode(keys)
-	if _, err := Parse(text); err != nil {
-		return fmt.Errorf("key file %s would not be read again: %w", path, err)
 	}
 	if err := replace(path, text); err != nil {
 		return fmt.Errorf("write key file %s: %w", path, err)

@@ -37,6 +37,8 @@ type Key struct {
 	Revoked time.Time // zero = not
 	Session string    // of RL that the key was made for; "" = none. Such a key is Temporary and stands in no file
 
+	Granted *FeedbackGrant // what alone it may rate; nil = this is the key itself, and not somebody with a token of its
+
 	hash digest
 }
 

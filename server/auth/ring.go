@@ -32,13 +32,16 @@ func NewRing(keys, plain []Key) *Ring {
 }
 
 // Has says whether a key of that id is there.
-func (r *Ring) Has(id string) bool {
+func (r *Ring) Has(id string) bool { return r.ByID(id) != nil }
+
+// ByID is the key of an id, whatever its state; nil = there is none.
+func (r *Ring) ByID(id string) *Key {
 	for _, k := range r.plain {
 		if k.ID == id {
-			return true
+			return k
 		}
 	}
-	return r.byID[id] != nil
+	return r.byID[id]
 }
 
 // Find returns the key of a secret. How long it takes depends on no secret: the id is public, and whole hashes are compared.

@@ -17,7 +17,9 @@ import (
 func (s *suite) logprobs(t *testing.T, ctx context.Context) {
 	p := s.params()
 	p.Logprobs, p.TopLogprobs = sdk.Bool(true), sdk.Int(5)
-	answer := s.ask(t, ctx, p)
+	var answer *sdk.ChatCompletion
+	var streamed sdk.ChatCompletionAccumulator
+	s.settled(t, ctx, func() { answer, streamed = s.ask(t, ctx, p), s.read(t, ctx, p) })
 	entries := answer.Choices[0].Logprobs.Content
 	if int64(len(entries)) != answer.Usage.CompletionTokens {
 		t.Fatalf("got %d entries for %d tokens", len(entries), answer.Usage.CompletionTokens)
@@ -39,7 +41,7 @@ func (s *suite) logprobs(t *testing.T, ctx context.Context) {
 	if content := answer.Choices[0].Message.Content; utf8.Valid(text) && !strings.HasPrefix(strings.TrimSpace(string(text)), strings.TrimSpace(content)) {
 		t.Errorf("the tokens spell %q; the content is %q", text, content)
 	}
-	for i, e := range s.read(t, ctx, p).Choices[0].Logprobs.Content {
+	for i, e := range streamed.Choices[0].Logprobs.Content {
 		if i >= len(entries) || e.Token != entries[i].Token || e.Logprob != entries[i].Logprob {
 			t.Errorf("streamed entry %d is %q %v; want that of %+v", i, e.Token, e.Logprob, entries)
 		}

@@ -208,6 +208,25 @@ func TestVersions(t *testing.T) {
 	b.noTrouble()
 }
 
+// Candidates that wait are shown as such above and in the table; one is promoted, the other given up.
+func TestCandidates(t *testing.T) {
+	f, b := openPage(t, func(f *fakeServer) { f.serving, f.waiting = 11, []int{12, 13} })
+	b.click("[role=tab]", "Versions")
+	b.until(`document.querySelector(".facts").innerText.includes("waiting for promote v12, v13")`)
+	waits := `[...document.querySelectorAll("tbody tr")].filter((row) => row.innerText.includes("waits for promote")).map((row) => row.querySelector("th").textContent.slice(0, 3)).join()`
+	b.until(waits + ` === "v13,v12"`)
+	b.click("tr:nth-child(3) button", "Promote")
+	b.click("dialog button.primary", "Promote")
+	b.until(`document.querySelector("tr.serving th").textContent.startsWith("v12") && ` + waits + ` === "v13"`)
+	b.click("tr.serving button", "Give up candidates")
+	b.click("dialog button.primary", "Give up")
+	b.until(waits + ` === "" && document.querySelector("tr.serving").innerText.includes("serves now")`)
+	if got := f.sent("/v1/policies/12/rollback"); len(got) != 1 {
+		t.Errorf("rollbacks %v; want one to the served version", got)
+	}
+	b.noTrouble()
+}
+
 // A server that wants a key says so in the page; the key is kept in the tab, and everything works with it.
 func TestKey(t *testing.T) {
 	_, b := openPage(t, func(f *fakeServer) { f.key = "sk-page" })

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +28,8 @@ type fakeServer struct {
 	key      string                      // that is wanted; "" = none
 	off      map[string]bool             // routes that do not exist, by the first part of their path
 	serving  int
-	bad      int // the version that was rolled back from
+	bad      int   // the version that was rolled back from
+	waiting  []int // candidates
 	canary   map[string]any
 	learning string
 	hold     chan struct{} // a stream waits for it half-way, if there is one
@@ -165,7 +167,7 @@ func (f *fakeServer) file(w http.ResponseWriter, name string) {
 func (f *fakeServer) state() map[string]any {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return map[string]any{"state": f.learning, "source": "countdown", "step": 17, "phase": "gather", "phase_seconds": 1.2, "serving": f.serving,
+	return map[string]any{"state": f.learning, "source": "countdown", "step": 17, "phase": "gather", "phase_seconds": 1.2, "serving": f.serving, "publish": "manual", "candidates": f.waiting,
 		"feedback": map[string]any{"stored": 1000, "used": 500, "waiting": 40}, "reason": ""}
 }
 
@@ -273,7 +275,7 @@ func (f *fakeServer) policies() map[string]any {
 		case 14:
 			state, reason, eval = "rejected", "the evaluation is worse than the parent's beyond its error", nil
 		}
-		all = append(all, map[string]any{"id": fmt.Sprintf("astro-countdown@v%d", v), "version": v, "parent": v - 1, "state": state, "created": 1_700_000_000 + 600*v, "eval": eval, "reason": reason})
+		all = append(all, map[string]any{"id": fmt.Sprintf("astro-countdown@v%d", v), "version": v, "parent": v - 1, "state": state, "created": 1_700_000_000 + 600*v, "eval": eval, "reason": reason, "waiting": slices.Contains(f.waiting, v)})
 	}
 	return map[string]any{"object": "list", "serving": f.serving, "canary": f.canary, "data": all}
 }
@@ -289,7 +291,9 @@ func (f *fakeServer) change(w http.ResponseWriter, path string, body map[string]
 	switch action {
 	case "promote":
 		f.serving, f.canary = version, nil
+		f.waiting = slices.DeleteFunc(f.waiting, func(v int) bool { return v <= version })
 	case "rollback":
+		f.waiting = nil
 		f.bad, f.serving, f.canary = f.serving, version, nil
 	case "canary":
 		f.canary = map[string]any{"version": version, "percent": body["percent"]}

@@ -19,6 +19,9 @@ type Search struct {
 	Problems []search.Problem
 	Parallel int // trees that grow at a time
 
+	// Keep, which may be nil, gets every tree of the file, those of an earlier run too. Its error ends the run.
+	Keep func(*tree.Tree) error
+
 	// Policy is made once, or in LockStep before each block of Parallel problems; see search.Blocks.
 	Policy   func() search.Policy
 	LockStep bool
@@ -101,6 +104,17 @@ func (r *searchRun) resume(t *tree.Tree) error {
 	}
 	r.summary.Resumed++
 	r.count(t)
+	return r.keep(t)
+}
+
+// keep gives a tree of the file to whoever keeps them elsewhere, too.
+func (r *searchRun) keep(t *tree.Tree) error {
+	if r.Keep == nil {
+		return nil
+	}
+	if err := r.Keep(t); err != nil {
+		return fmt.Errorf("keep the tree %q: %w", t.ID, err)
+	}
 	return nil
 }
 
@@ -169,5 +183,5 @@ func (r *searchRun) take(id string, o search.Outcome) error {
 	r.summary.Grown++
 	r.summary.GrownTokens += o.Tree.Tokens
 	r.count(o.Tree)
-	return nil
+	return r.keep(o.Tree)
 }

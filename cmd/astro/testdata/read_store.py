@@ -40,10 +40,10 @@ def row_sum(row):
 
 
 def main():
-    exported = {"completion": {}, "feedback": {}}
+    exported = {"completion": {}, "feedback": {}, "tree": {}}
     for text in sys.stdin:
         line = json.loads(text)
-        exported[line["type"]][line["seq"]] = line
+        exported[line["type"]][line["id"] if line["type"] == "tree" else line["seq"]] = line
     db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
     db.row_factory = sqlite3.Row
     for row in db.execute("SELECT * FROM completions"):
@@ -56,9 +56,12 @@ def main():
     for row in db.execute("SELECT * FROM feedback"):
         assert row_sum(row) == row["crc"], f"feedback {row['id']}: checksum"
         assert row["reward"] == exported["feedback"].pop(row["seq"])["reward"]
-    assert not exported["completion"] and not exported["feedback"]
-    counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("completions", "feedback")]
-    print("{} completions, {} feedback, as exported".format(*counts))
+    for row in db.execute("SELECT * FROM trees"):
+        assert row_sum(row) == row["crc"], f"tree {row['id']}: checksum"
+        assert json.loads(row["tree"]) == exported["tree"].pop(row["id"])["tree"]
+    assert not any(exported.values())
+    counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("completions", "feedback", "trees")]
+    print("{} completions, {} feedback, {} trees, as exported".format(*counts))
 
 
 main()

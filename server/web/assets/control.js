@@ -44,6 +44,7 @@ export class Control {
     if (state.state === "running" && state.phase) fact("now", `${phases[state.phase] ?? state.phase}, ${short(state.phase_seconds)} s`);
     fact("step", state.step);
     fact("serving", `v${state.serving}`);
+    if (state.candidates?.length) fact("waiting for promote", state.candidates.map((version) => `v${version}`).join(", "));
     if (state.feedback) fact("feedback", `${state.feedback.stored} kept, ${state.feedback.used} used, ${state.feedback.waiting} waiting`);
     this.text.replaceChildren(...facts, state.reason ? el("span", { class: "failure" }, state.reason) : "");
     const able = { pause: state.state === "running", resume: state.state === "paused" || state.state === "failed", step: state.state === "paused" };

@@ -70,13 +70,14 @@ class Versions {
     const evaluation = policy.eval ? `${percent(policy.eval.pass_rate)} ± ${percent(policy.eval.error)}` : "–";
     return el("tr", { class: policy.state === "serving" ? "serving" : null },
       el("th", { scope: "row", title: policy.id }, `v${policy.version}`, policy.parent ? el("small", {}, ` from v${policy.parent}`) : ""),
-      cell("State", el("span", { class: `tag ${tones[policy.state] ?? ""}` }, policy.state), canary && el("span", { class: "tag warn" }, `canary ${list.canary.percent} %`)),
+      cell("State", el("span", { class: `tag ${tones[policy.state] ?? ""}` }, policy.state), policy.waiting && el("span", { class: "tag warn" }, "waits for promote"), canary && el("span", { class: "tag warn" }, `canary ${list.canary.percent} %`)),
       cell("Evaluation", evaluation), cell("Made", when(policy.created)), cell("Reason", policy.reason || "–"), cell("Actions", this.#actions(policy, list)));
   }
 
-  /** #actions: a newer version is promoted, an older one rolled back to; what was rejected or found bad is left alone. */
+  /** #actions: a newer version is promoted, an older one rolled back to; what was rejected or found bad is left alone. Where candidates wait, the served one can have them given up. */
   #actions(policy, list) {
-    if (policy.version === list.serving) return el("span", { class: "quiet" }, "serves now");
+    if (policy.version === list.serving && !list.data.some((other) => other.waiting)) return el("span", { class: "quiet" }, "serves now");
+    if (policy.version === list.serving) return el("button", { onclick: () => this.#giveUp(policy) }, "Give up candidates");
     if (policy.state === "rejected" || policy.state === "bad") return "–";
     const back = policy.version < list.serving;
     const main = back
@@ -88,6 +89,11 @@ class Versions {
   async #change(policy, action, label) {
     const text = `v${policy.version} will answer every new request. Running replies end on the version that they began with.`;
     if (await confirm(`${label} ${action === "rollback" ? "to " : ""}v${policy.version}?`, text, label)) await this.#send(policy, action);
+  }
+
+  async #giveUp(policy) {
+    const text = `What waits is marked bad, and learning goes on from v${policy.version}, which serves on.`;
+    if (await confirm("Give up candidates?", text, "Give up")) await this.#send(policy, "rollback");
   }
 
   async #canary(policy) {
