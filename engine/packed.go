@@ -25,6 +25,17 @@ const (
 	FormInt4  Form = "int4"
 )
 
+// ParseForm reads a form's name; auto is FormAuto.
+func ParseForm(name string) (Form, error) {
+	switch f := Form(name); f {
+	case "auto":
+		return FormAuto, nil
+	case FormGraph, FormF32, FormBF16, FormInt8, FormInt4:
+		return f, nil
+	}
+	return "", fmt.Errorf("%q: want auto, graph, f32, bf16, int8 or int4", name)
+}
+
 // ChooseForm gives the packed form that a model runs in, or nil for the graph. dtype is that of the matrices, kvType of keys and values. An
 // error says why a form that was asked for by its name cannot be had.
 func ChooseForm(d *device.Device, c model.Config, f Form, dtype, kvType dtypes.DType, pageTokens int) (*llama.Packed, error) {

@@ -23,11 +23,13 @@ type Options struct {
 	Steps         int   // decode steps per case; the best counts
 	Prefills      int   // prefills; the best counts
 	PageTokens    int
+	Form          engine.Form  // how the model runs
+	KVType        dtypes.DType // of keys and values
 }
 
 // DefaultOptions are the cases of the comparison with llama.cpp.
 func DefaultOptions() Options {
-	return Options{Batches: []int{1, 8, 32}, Positions: []int{64, 512}, PrefillTokens: 512, Steps: 48, Prefills: 6, PageTokens: 16}
+	return Options{Batches: []int{1, 8, 32}, Positions: []int{64, 512}, PrefillTokens: 512, Steps: 48, Prefills: 6, PageTokens: 16, KVType: dtypes.Float32}
 }
 
 // Measurement is one timed case.
@@ -78,7 +80,7 @@ func newBench(d *device.Device, policy *model.Policy, o Options, batch, context,
 	c.Pages = batch * ((context + o.PageTokens - 1) / o.PageTokens)
 	runner, err := engine.NewDeviceRunner(d, policy, engine.RunnerConfig{
 		Pages: c.Pages, PageTokens: c.PageTokens, MaxSlots: batch, ChunkTokens: chunk, MaxContextTokens: context,
-		KVType: dtypes.Float32, GatherBytes: 1 << 30, LogitsBytes: engine.DefaultLogitsBytes})
+		KVType: o.KVType, Form: o.Form, GatherBytes: 1 << 30, LogitsBytes: engine.DefaultLogitsBytes})
 	if err != nil {
 		return nil, err
 	}

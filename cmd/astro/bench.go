@@ -21,7 +21,7 @@ func newBenchCommand() *cobra.Command {
 
 func newBenchStepCommand() *cobra.Command {
 	o := step.DefaultOptions()
-	backend, asJSON, models := device.Auto, false, hubFlags{}
+	backend, asJSON, models, form := device.Auto, false, hubFlags{}, formFlags{}
 	c := &cobra.Command{
 		Use:   "step MODEL",
 		Short: "Time decode and prefill steps of a model in process, without HTTP",
@@ -31,10 +31,14 @@ func newBenchStepCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if o.Form, o.KVType, err = form.read(dtypes.Float32); err != nil {
+				return err
+			}
 			return benchStep(c.OutOrStdout(), found.dir, backend, o, asJSON)
 		},
 	}
 	models.add(c)
+	form.add(c)
 	f := c.Flags()
 	f.StringVar(&backend, "backend", backend, "auto, go, xla:cpu or xla:cuda")
 	f.IntSliceVar(&o.Batches, "batch", o.Batches, "sequences per decode step")

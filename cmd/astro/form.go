@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"astro/engine"
+	"astro/kernels/native"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/spf13/cobra"
+)
+
+// formFlags say how a model runs.
+type formFlags struct {
+	weights, kv, level string
+	threads            int
+}
+
+func (f *formFlags) add(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&f.weights, "weights", "auto", "on xla:cpu f32, bf16, int8 or int4 on native kernels, or graph for XLA's own code; auto = native, as they are, where that can be")
+	flags.StringVar(&f.kv, "kv", "auto", "keys and values: f32, bf16 or, on native kernels, f16; auto = as the weights are loaded")
+	flags.StringVar(&f.level, "kernel-level", "auto", "instruction set of native kernels: plain, avx2, avx512 or vnni; auto = the best that there is")
+	flags.IntVar(&f.threads, "kernel-threads", 0, "threads of native kernels; 0 = one for each processor")
+}
+
+// read gives the form and the type of keys and values, those of weights of dtype unless another was asked for.
+func (f *formFlags) read(dtype dtypes.DType) (engine.Form, dtypes.DType, error) {
+	if f.threads < 0 {
+		return "", 0, fmt.Errorf("--kernel-threads %d: want at least 1, or 0 for one for each processor", f.threads)
+	}
+	if f.threads > 0 {
+		native.SetThreads(f.threads)
+	}
+	if f.level != "auto" {
+		if err := native.Use(f.level); err != nil {
+			return "", 0, fmt.Errorf("--kernel-level: %w", err)
+		}
+	}
+	form, err := engine.ParseForm(f.weights)
+	if err != nil {
+		return "", 0, fmt.Errorf("--weights: %w", err)
+	}
+	kv, known := map[string]dtypes.DType{"auto": dtype, "f32": dtypes.Float32, "bf16": dtypes.BFloat16, "f16": dtypes.Float16}[f.kv]
+	if !known {
+		return "", 0, errors.New("--kv " + f.kv + ": want f32, bf16, f16 or auto")
+	}
+	return form, kv, nil
+}
