@@ -278,9 +278,13 @@ static void normed(const float *x, const float *scale, int64_t n, float eps, flo
 
 static void rounded(const float *x, int64_t n, Rounded *out) {
   for (int64_t b = 0; b < n / BLOCK; b++, x += BLOCK, out++) {
-    float most = 0;
-    for (int i = 0; i < BLOCK; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
-    float by = most > 0 ? 127 / most : 0;
+    uint32_t bits = 0; // sizes of floats are in the order of their bits, NaN above all: what is not finite makes the scale so, for whoever samples
+    for (int i = 0; i < BLOCK; i++) {
+      union { float f; uint32_t u; } v = {x[i]};
+      bits = (v.u & 0x7fffffff) > bits ? v.u & 0x7fffffff : bits;
+    }
+    union { uint32_t u; float f; } largest = {bits};
+    float most = largest.f, by = most > 0 ? 127 / most : 0;
     int32_t sum = 0;
     for (int i = 0; i < BLOCK; i++) {
       const float magic = 0x1.8p23f;
