@@ -13,8 +13,8 @@ const (
 )
 
 // Text is what the named file of a Hugging Face folder would say: tokenizer.json, or tokenizer_config.json with the names of special
-// tokens and the chat template. fs.ErrNotExist says that the file has nothing for it; another error of tokenizer.json says that its
-// tokenizer is of a kind that cannot be written so, and what to do.
+// tokens and the chat template. fs.ErrNotExist says that the file has nothing for it; for tokenizer.json the
+// text of that error says why, and what to do.
 func (f *File) Text(name string) ([]byte, error) {
 	switch name {
 	case TokenizerName:

@@ -3,6 +3,7 @@ package gguf
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"unicode/utf8"
 )
@@ -54,8 +55,7 @@ func (f *File) tokenizer() ([]byte, error) {
 	}
 	split, known := splits[pre]
 	if model != "gpt2" || !known {
-		return nil, fmt.Errorf("the file's tokenizer (model %q, pre-tokenizer %q) cannot be read for certain; supported is model gpt2 with llama-bpe, "+
-			"gpt-2 or smollm: put the tokenizer.json of the model that the file was made from beside it", clip(model), clip(pre))
+		return nil, unknownTokenizer{clip(model), clip(pre)}
 	}
 	vocab, added, err := readTokens(k)
 	if err != nil {
@@ -72,6 +72,17 @@ func (f *File) tokenizer() ([]byte, error) {
 	return encode(object{"version": "1.0", "added_tokens": added, "normalizer": nil, "pre_tokenizer": split.pre, "post_processor": post, "decoder": byteLevel(true),
 		"model": object{"type": "BPE", "ignore_merges": split.ignoreMerges, "vocab": vocab, "merges": merges}}), nil
 }
+
+// unknownTokenizer is the error for a tokenizer that cannot be written as a tokenizer.json: the file has none.
+type unknownTokenizer struct{ model, pre string }
+
+func (u unknownTokenizer) Error() string {
+	return fmt.Sprintf("the file's tokenizer (model %q, pre-tokenizer %q) does not say for certain how it cuts texts; supported is model gpt2 with llama-bpe, "+
+		"gpt-2 or smollm: put the tokenizer.json of the model that the file was made from beside it", u.model, u.pre)
+}
+
+// Is makes it an fs.ErrNotExist.
+func (u unknownTokenizer) Is(target error) bool { return target == fs.ErrNotExist }
 
 // addedToken is an entry of added_tokens.
 type addedToken struct {
