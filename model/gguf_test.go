@@ -3,6 +3,7 @@ package model_test
 import (
 	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -328,5 +329,37 @@ func TestGGUFInAFolder(t *testing.T) {
 	path := ggufPath(t, modeltest.GGUF(t, modeltest.Named(t, "mha")))
 	if _, err := model.LoadConfig(filepath.Dir(path)); err == nil || !strings.Contains(err.Error(), "give its own path, "+path) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// R18: bytes of a header are changed one to four at a time, by a fixed seed: there is an error or a Config within its bounds, never a
+// panic or an allocation of what is claimed.
+func TestSec_R18ChangedGGUF(t *testing.T) {
+	const rounds = 1000
+	r := rand.New(rand.NewPCG(1, 2))
+	path := filepath.Join(t.TempDir(), "model.gguf")
+	accepted := 0
+	for _, name := range []string{"mha", "llama3-f16"} {
+		f := modeltest.GGUF(t, modeltest.Named(t, name))
+		f.Tensors = slices.DeleteFunc(f.Tensors, func(x gguftest.Tensor) bool { return x.Name != "rope_freqs.weight" }) // small, so that the header is hit
+		for range rounds {
+			bytes := f.Bytes()
+			for range 1 + r.IntN(4) {
+				bytes[r.IntN(len(bytes))] = byte(r.Uint32() >> r.IntN(32))
+			}
+			if err := os.WriteFile(path, bytes, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c, err := model.LoadConfig(path)
+			if err == nil && (c.Params() <= 0 || c.Validate() != nil) {
+				t.Fatalf("accepted %+v", c)
+			}
+			if err == nil {
+				accepted++
+			}
+		}
+	}
+	if accepted < rounds/20 || accepted > rounds {
+		t.Errorf("%d of %d were still a model; the changes hit nothing, or nothing else", accepted, 2*rounds)
 	}
 }
