@@ -33,10 +33,10 @@ const (
 )
 
 // fillParts writes the values of s from a checkpoint that has passed checkTensors.
-func fillParts(s TensorSpec, folder *safetensors.Folder, dst put) {
+func fillParts(s TensorSpec, from source, dst put) {
 	column := 0
 	for _, p := range s.Parts {
-		t, ok := folder.Tensor(p.Name)
+		t, ok := from.tensor(from.name(p.Name))
 		if !ok {
 			panic("BUG: tensor " + p.Name + " is missing after the check")
 		}
@@ -50,20 +50,20 @@ func fillParts(s TensorSpec, folder *safetensors.Folder, dst put) {
 }
 
 // copyValues converts t element by element.
-func copyValues(t safetensors.Tensor, dst put) {
-	n := t.Len()
+func copyValues(t stored, dst put) {
+	n := t.len()
 	parallel((n+runValues-1)/runValues, func(run int) {
 		from := run * runValues
 		values := make([]float32, min(runValues, n-from))
-		t.Floats(values, from)
+		t.floats(values, from)
 		dst(from, values)
 	})
 }
 
 // turn writes t [out, in] as the columns column..column+out of a [in, width] array, tile by tile, so that both
 // reads and writes are runs of neighbours.
-func turn(t safetensors.Tensor, dst put, width, column int) {
-	out, in := t.Dims[0], t.Dims[1]
+func turn(t stored, dst put, width, column int) {
+	out, in := t.dims[0], t.dims[1]
 	parallel((out+tileRows-1)/tileRows, func(block int) {
 		top := block * tileRows
 		rows := min(tileRows, out-top)
@@ -71,7 +71,7 @@ func turn(t safetensors.Tensor, dst put, width, column int) {
 		for left := 0; left < in; left += tileCols {
 			cols := min(tileCols, in-left)
 			for r := range rows {
-				t.Floats(tile[r*tileCols:r*tileCols+cols], (top+r)*in+left)
+				t.floats(tile[r*tileCols:r*tileCols+cols], (top+r)*in+left)
 			}
 			for c := range cols {
 				for r := range line {

@@ -11,6 +11,7 @@ import (
 
 	"astro/internal/smallfile"
 	"astro/internal/strictjson"
+	"astro/model/gguf"
 )
 
 // The names of a Hugging Face folder's configuration files.
@@ -53,12 +54,15 @@ type hfConfig struct {
 	EOS                   tokenIDs        `json:"eos_token_id"`
 }
 
-// LoadConfig reads config.json of a Hugging Face folder, and generation_config.json where there is one. What is not supported
-// is an error that names it.
+// LoadConfig reads config.json of a Hugging Face folder, and generation_config.json where there is one, or the metadata of a GGUF file.
+// What is not supported is an error that names it.
 func LoadConfig(dir string) (Config, error) {
+	if gguf.Is(dir) {
+		return loadGGUFConfig(dir)
+	}
 	config, err := readConfigFile(dir, configName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Config{}, fmt.Errorf("loading model: %s has no %s; is it a Hugging Face model folder?", dir, configName)
+		return Config{}, fmt.Errorf("loading model: %s has no %s; is it a Hugging Face model folder?%s", dir, configName, ggufHint(dir))
 	}
 	if err != nil {
 		return Config{}, fmt.Errorf("loading model: %w", err)
@@ -72,6 +76,14 @@ func LoadConfig(dir string) (Config, error) {
 		return Config{}, fmt.Errorf("loading model %s: %w", dir, err)
 	}
 	return c, nil
+}
+
+// ggufHint names a GGUF file in a folder that has nothing else.
+func ggufHint(dir string) string {
+	if found, _ := filepath.Glob(filepath.Join(dir, "*.gguf")); len(found) > 0 {
+		return " There is a GGUF file: give its own path, " + found[0]
+	}
+	return ""
 }
 
 // ParseConfig reads the text of config.json and of generation_config.json (nil where there is none). End-of-sequence ids of

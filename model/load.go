@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-
-	"astro/model/safetensors"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -28,25 +25,25 @@ func ParseDType(name string) (dtypes.DType, error) {
 	return dtypes.InvalidDType, fmt.Errorf("dtype %q is not supported; supported are f32 and bf16", name)
 }
 
-// Load reads the Hugging Face folder dir and puts its weights on the device, matrices as dtype (Float32 or BFloat16), norms as
-// Float32. Every tensor is checked before the first one is copied; on the host only one tensor at a time is in memory beside
-// the mapped files. The caller owns the Weights.
+// Load reads the model at dir, a Hugging Face folder or a GGUF file, and puts its weights on the device, matrices as dtype (Float32 or
+// BFloat16), norms as Float32; what a GGUF file has in fewer bits is widened. Every tensor is checked before the first one is copied;
+// on the host only one tensor at a time is in memory beside the mapped files. The caller owns the Weights.
 func Load(dir string, backend compute.Backend, dtype dtypes.DType, progress Progress) (*Weights, error) {
 	mustBeWeightType(dtype)
 	config, err := LoadConfig(dir)
 	if err != nil {
 		return nil, err
 	}
-	folder, err := safetensors.OpenFolder(dir)
+	from, err := openSource(dir, config)
 	if err != nil {
 		return nil, fmt.Errorf("loading model: %w", err)
 	}
-	defer folder.Close()
-	if err := checkTensors(config, folder); err != nil {
+	defer from.Close()
+	if err := checkTensors(config, from); err != nil {
 		return nil, fmt.Errorf("loading model %s: %w", dir, err)
 	}
 	w, err := build(config, backend, dtype, progress, func(s TensorSpec, dst put) {
-		fillParts(s, folder, dst)
+		fillParts(s, from, dst)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("loading model %s: %w", dir, err)
@@ -62,46 +59,41 @@ func mustBeWeightType(dtype dtypes.DType) {
 
 // checkTensors compares a checkpoint with the layout: everything there, in its shape and a type that can be read, and nothing
 // that would have to be computed with but is not known.
-func checkTensors(c Config, folder *safetensors.Folder) error {
+func checkTensors(c Config, from source) error {
 	known := map[string]bool{}
 	for _, s := range Layout(c) {
 		for _, p := range s.Parts {
-			known[p.Name] = true
-			if err := checkPart(p, folder); err != nil {
+			known[from.name(p.Name)] = true
+			if err := checkPart(p, from); err != nil {
 				return err
 			}
 		}
 	}
-	for _, name := range folder.Names() {
-		if !known[name] && !harmless(name, c) {
-			return fmt.Errorf("the checkpoint has tensor %q, which a %s of this config.json does not have", name, architecture)
+	for _, name := range from.names() {
+		if !known[name] && !from.harmless(name) {
+			return fmt.Errorf("the checkpoint has tensor %q, which by %s a %s does not have", name, from.shapes(), architecture)
 		}
 	}
 	return nil
 }
 
-func checkPart(p Part, folder *safetensors.Folder) error {
-	t, ok := folder.Tensor(p.Name)
+func checkPart(p Part, from source) error {
+	name := from.name(p.Name)
+	t, ok := from.tensor(name)
 	if !ok {
 		hint := ""
-		if p.Name == headName {
+		if name == headName {
 			hint = "; if the head is the embedding, config.json must say tie_word_embeddings"
 		}
-		return fmt.Errorf("tensor %q %v is missing%s", p.Name, p.Dims, hint)
+		return fmt.Errorf("tensor %q %v is missing%s", name, p.Dims, hint)
 	}
-	if !slices.Equal(t.Dims, p.Dims) {
-		return fmt.Errorf("tensor %q has shape %v; config.json wants %v", p.Name, t.Dims, p.Dims)
+	if !slices.Equal(t.dims, p.Dims) {
+		return fmt.Errorf("tensor %q has shape %v; %s wants %v", name, t.dims, from.shapes(), p.Dims)
 	}
-	if !t.DType.Float() {
-		return fmt.Errorf("tensor %q has dtype %s; supported are F32, F16 and BF16", p.Name, t.DType)
+	if !t.float {
+		return fmt.Errorf("tensor %q has dtype %s; supported are F32, F16 and BF16", name, t.dtype)
 	}
 	return nil
-}
-
-// harmless says whether a tensor outside the layout may be ignored: angles that old checkpoints store although they
-// follow from config.json, and a copy of a tied head.
-func harmless(name string, c Config) bool {
-	return strings.HasSuffix(name, ".rotary_emb.inv_freq") || name == headName && c.TiedHead
 }
 
 // build makes the weights of c one tensor after the other: fill writes its values into host memory that is used again for the

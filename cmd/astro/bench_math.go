@@ -18,6 +18,7 @@ import (
 
 	mathbench "astro/benchmarks/math"
 	"astro/internal/device"
+	"astro/model"
 	"astro/openai/client"
 )
 
@@ -184,7 +185,7 @@ func ownServer(ctx context.Context, b benchMathFlags, diagnostics io.Writer) (ur
 	if err := o.complete(ctx, diagnostics); err != nil {
 		return "", "", nil, err
 	}
-	if _, err := os.Stat(filepath.Join(o.dir, "config.json")); err != nil {
+	if _, err := model.LoadConfig(o.dir); err != nil {
 		return "", "", nil, fmt.Errorf("without --url, --model is a model to serve, and %s is none: %w", o.dir, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)

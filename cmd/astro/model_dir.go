@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -18,7 +19,7 @@ import (
 )
 
 // modelUse is how commands describe what they take as a model.
-const modelUse = "a Hugging Face folder, or OWNER/NAME[@REVISION] on a hub"
+const modelUse = "a Hugging Face folder, a GGUF file, or OWNER/NAME[@REVISION] on a hub"
 
 // hubFlags are the flags of every command that takes a model.
 type hubFlags struct {
@@ -34,9 +35,9 @@ func (h *hubFlags) add(c *cobra.Command) {
 
 // place is where a model was found.
 type place struct {
-	dir      string // a Hugging Face folder
-	name     string // the folder's name, or OWNER/NAME
-	revision string // commit; "" for a folder of the user
+	dir      string // a Hugging Face folder, or a GGUF file
+	name     string // the folder's name, the file's without .gguf, or OWNER/NAME
+	revision string // commit; "" for what the user has
 }
 
 // String is the name, and the commit if there is one.
@@ -47,7 +48,7 @@ func (p place) String() string {
 	return p.name + "@" + p.revision
 }
 
-// modelDir finds a model: a folder that is there, else one of that name on a hub. HF_TOKEN, HF_TOKEN_PATH, HF_ENDPOINT, HF_HOME and
+// modelDir finds a model: a folder or GGUF file that is there, else one of that name on a hub. HF_TOKEN, HF_TOKEN_PATH, HF_ENDPOINT, HF_HOME and
 // HF_HUB_CACHE are as everywhere in that world.
 func (h hubFlags) modelDir(ctx context.Context, where string, diagnostics io.Writer) (place, error) {
 	_, err := os.Stat(where)
@@ -56,7 +57,7 @@ func (h hubFlags) modelDir(ctx context.Context, where string, diagnostics io.Wri
 		if err != nil {
 			return place{}, fmt.Errorf("find the model's name: %w", err)
 		}
-		return place{dir: where, name: filepath.Base(absolute)}, nil
+		return place{dir: where, name: strings.TrimSuffix(filepath.Base(absolute), ".gguf")}, nil
 	}
 	name, notAName := hub.ParseName(where)
 	if !errors.Is(err, fs.ErrNotExist) || notAName != nil {
@@ -64,7 +65,7 @@ func (h hubFlags) modelDir(ctx context.Context, where string, diagnostics io.Wri
 	}
 	dir, revision, err := h.resolve(ctx, where, diagnostics)
 	if err != nil {
-		return place{}, fmt.Errorf("there is no folder %s, and from the hub it cannot be had: %w", where, err)
+		return place{}, fmt.Errorf("there is no folder or file %s, and from the hub it cannot be had: %w", where, err)
 	}
 	return place{dir, name.Repo(), revision}, nil
 }

@@ -90,7 +90,7 @@ func TestModelDirRefuses(t *testing.T) {
 	for where, says := range map[string]string{
 		"absent":                 "OWNER/NAME[@REVISION] on a hub",
 		"./absent/model":         "OWNER/NAME[@REVISION] on a hub",
-		"some-org/absent":        "no folder some-org/absent, and from the hub",
+		"some-org/absent":        "no folder or file some-org/absent, and from the hub",
 		hubName + "@v7":          "not this revision",
 		hubName + "@../../x":     "OWNER/NAME[@REVISION] on a hub",
 		"some-org/other":         "MambaForCausalLM",

@@ -202,7 +202,7 @@ func demoModel() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("the demo model is in none of %s: name a Hugging Face folder, as in `astro serve DIR`, "+
+	return "", fmt.Errorf("the demo model is in none of %s: name a Hugging Face folder or a GGUF file, as in `astro serve MODEL`, "+
 		"or make one with `astro recipe countdown`", strings.Join(places, ", "))
 }
 
@@ -295,11 +295,11 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 
 // loadText reads the tokenizer and the chat template; a model without a template completes text only.
 func loadText(dir string, log *slog.Logger) (*tokenizer.Tokenizer, *chat.Template, error) {
-	tok, err := tokenizer.Load(filepath.Join(dir, "tokenizer.json"))
+	tok, err := tokenizer.LoadModel(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	template, err := chat.Load(dir)
+	template, err := tokenizer.LoadTemplate(dir)
 	if errors.Is(err, chat.ErrNoTemplate) {
 		log.Warn("the model has no chat template: chat requests are refused, text completions work")
 		return tok, nil, nil

@@ -5,21 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 
-	"astro/internal/smallfile"
+	"astro/model/tokenizer"
 )
 
-// maxTokenizerInfoBytes bounds the files that GET /tokenizer_info shows.
-const maxTokenizerInfoBytes = 16 << 20
-
-// tokenizerInfo is the model's tokenizer_config.json with the chat template in it, wherever the folder has that; nil = there is none.
+// tokenizerInfo is the model's tokenizer_config.json with the chat template in it, wherever the model has that; nil = there is none.
 func tokenizerInfo(dir string) (json.RawMessage, error) {
-	config, err := readSmall(filepath.Join(dir, "tokenizer_config.json"))
+	config, err := readText(dir, "tokenizer_config.json")
 	if config == nil || err != nil {
 		return nil, err
 	}
-	template, err := readSmall(filepath.Join(dir, "chat_template.jinja"))
+	template, err := readText(dir, "chat_template.jinja")
 	if err != nil {
 		return nil, err
 	}
@@ -35,9 +31,9 @@ func tokenizerInfo(dir string) (json.RawMessage, error) {
 	return json.Marshal(fields)
 }
 
-// readSmall reads a file that may be missing.
-func readSmall(path string) ([]byte, error) {
-	text, err := smallfile.Read(path, maxTokenizerInfoBytes)
+// readText reads a file of the model that may be missing.
+func readText(dir, name string) ([]byte, error) {
+	text, err := tokenizer.ReadText(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -36,7 +36,7 @@ var sideways = map[[2]string]string{
 // and, where two share a row, neither may import the other. Other folders (engine, server, ...) order themselves.
 var inside = map[string][][]string{
 	"model": {
-		{"model/safetensors", "model/chat", "model/hub"},
+		{"model/safetensors", "model/gguf", "model/chat", "model/hub"},
 		{"model", "model/tokenizer"},
 		{"model/llama"},
 	},

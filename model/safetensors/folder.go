@@ -161,7 +161,10 @@ func shardNames(shardOf map[string]string) []string {
 
 // noCheckpoint says what was looked for, and names a checkpoint in another format when there is one.
 func noCheckpoint(dir string) error {
-	for _, pattern := range []string{"pytorch_model*.bin", "consolidated*.pth", "*.gguf"} {
+	if found, _ := filepath.Glob(filepath.Join(dir, "*.gguf")); len(found) > 0 {
+		return fmt.Errorf("opening checkpoint: %s has no safetensors file; it has %s: give the path of that file to load it", dir, filepath.Base(found[0]))
+	}
+	for _, pattern := range []string{"pytorch_model*.bin", "consolidated*.pth"} {
 		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) > 0 {
 			return fmt.Errorf("opening checkpoint: %s has %s, but only safetensors is supported; "+
 				"convert it with transformers: save_pretrained(..., safe_serialization=True)", dir, filepath.Base(found[0]))

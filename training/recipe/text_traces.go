@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"astro/internal/smallfile"
 	"astro/model/chat"
 	"astro/model/tokenizer"
 )
@@ -16,10 +15,10 @@ import (
 // textFiles are what a model's folder may have besides weights and their shape.
 var textFiles = []string{"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json"}
 
-// CopyTexts copies the tokenizer and chat template of one model's folder to another.
+// CopyTexts copies the tokenizer and chat template of a model, a folder or a GGUF file, to another's folder.
 func CopyTexts(to, from string) error {
 	for _, name := range textFiles {
-		text, err := os.ReadFile(filepath.Join(from, name))
+		text, err := tokenizer.ReadText(from, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -33,10 +32,10 @@ func CopyTexts(to, from string) error {
 	return nil
 }
 
-// TextTokens makes the ids of completions with the tokenizer of a model's folder, for linearize.Prose. The end of sequence is the
+// TextTokens makes the ids of completions with the tokenizer of a model, for linearize.Prose. The end of sequence is the
 // eos_token of its tokenizer_config.json: for a chat model the token that ends a turn. Nothing in a text becomes a special token.
 func TextTokens(dir string) (func(text string) ([]int32, []int, error), error) {
-	t, err := tokenizer.Load(filepath.Join(dir, "tokenizer.json"))
+	t, err := tokenizer.LoadModel(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +61,8 @@ func TextTokens(dir string) (func(text string) ([]int32, []int, error), error) {
 
 // endToken reads eos_token, which is a string or an object with its content.
 func endToken(dir string, t *tokenizer.Tokenizer) (int32, error) {
-	const maxBytes = 16 << 20
-	path := filepath.Join(dir, "tokenizer_config.json")
-	data, err := smallfile.Read(path, maxBytes)
+	path := filepath.Join(dir, "tokenizer_config.json") // for errors; a GGUF file holds one
+	data, err := tokenizer.ReadText(dir, "tokenizer_config.json")
 	if err != nil {
 		return 0, fmt.Errorf("find the end of sequence: %w", err)
 	}

@@ -170,11 +170,12 @@ func TestLinearizeTextResumes(t *testing.T) {
 	}
 }
 
-// Tokens of a text have their places: cut there, the text is whole again, and the end of sequence is that of the folder.
+// Tokens of a text have their places: cut there, the text is whole again, and the end of sequence is that of the model.
 func TestTextTokens(t *testing.T) {
 	for _, name := range []string{"bpe512", "spm-first", "spm-legacy"} {
 		checkTextTokens(t, "../../model/tokenizer/testdata/"+name)
 	}
+	checkTextTokens(t, "../../model/gguf/testdata/llama3-bf16.gguf")
 	if _, err := TextTokens(t.TempDir()); err == nil {
 		t.Error("an empty folder was accepted")
 	}

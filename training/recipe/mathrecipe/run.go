@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"astro/model"
 	"astro/model/chat"
+	"astro/model/gguf"
 	"astro/model/tokenizer"
 	"astro/training/recipe"
 	"astro/training/recipe/stages"
@@ -66,11 +68,11 @@ func (p *Pipeline) open() (*run, error) {
 
 // openText reads the tokenizer and the chat template; a model without one is given the instruction alone.
 func (r *run) openText() error {
-	tok, err := tokenizer.Load(filepath.Join(r.Model, "tokenizer.json"))
+	tok, err := tokenizer.LoadModel(r.Model)
 	if err != nil {
 		return err
 	}
-	template, err := chat.Load(r.Model)
+	template, err := tokenizer.LoadTemplate(r.Model)
 	if err != nil && !errors.Is(err, chat.ErrNoTemplate) {
 		return err
 	}
@@ -162,18 +164,33 @@ func markOf(problems []search.Problem) string {
 // identityOf tells models apart by their shape, their tokenizer, and the ends of their weight files: to read gigabytes for it takes longer
 // than it is worth.
 func identityOf(dir string) (string, error) {
+	if gguf.Is(dir) {
+		return identityOfFile(dir)
+	}
 	weights, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
 	if err != nil {
 		return "", fmt.Errorf("look for weights in %s: %w", dir, err)
 	}
 	if len(weights) == 0 {
-		return "", fmt.Errorf("%s holds no weights (*.safetensors): name a Hugging Face folder of a Llama model", dir)
+		return "", fmt.Errorf("%s holds no weights (*.safetensors): name a Hugging Face folder of a Llama model, or a GGUF file", dir)
 	}
 	h := sha256.New()
 	for _, path := range slices.Concat([]string{filepath.Join(dir, "config.json"), filepath.Join(dir, "tokenizer.json")}, weights) {
 		if err := addEnds(h, path); err != nil {
 			return "", err
 		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// identityOfFile is identityOf for a GGUF file, with the tokenizer that stands beside it.
+func identityOfFile(path string) (string, error) {
+	h := sha256.New()
+	if err := addEnds(h, path); err != nil {
+		return "", err
+	}
+	if err := addEnds(h, filepath.Join(filepath.Dir(path), gguf.TokenizerName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
