@@ -4,14 +4,16 @@ import (
 	"fmt"
 
 	"astro/model"
+	"astro/model/llama"
 )
 
 // MemoryRequest is what PlanMemory plans for. All sizes are bytes unless the name says otherwise.
 type MemoryRequest struct {
 	Model       model.Config
-	WeightBytes int // of one weight on the device: 4 or 2
-	KVBytes     int // of one key or value element in the pools: 4 or 2
-	WeightSets  int // policies on the device at one time: 1, or 2 if policies are swapped while requests run
+	WeightBytes int           // of one weight on the device: 4 or 2
+	KVBytes     int           // of one key or value element in the pools: 4 or 2
+	WeightSets  int           // policies on the device at one time: 1, or 2 if policies are swapped while requests run
+	Packed      *llama.Packed // what each set is packed to besides; nil = the graph runs on the weights themselves
 
 	Available        int64 // what this process may use on the device
 	MaxSlots         int
@@ -68,7 +70,7 @@ func PlanMemory(r MemoryRequest) (MemoryPlan, error) {
 	}
 	c := r.Model
 	p := MemoryPlan{Available: r.Available, WeightCount: countWeights(c), Activations: r.activations()}
-	p.Weights = p.WeightCount * int64(r.WeightBytes) * int64(r.WeightSets)
+	p.Weights = (p.WeightCount*int64(r.WeightBytes) + r.packedBytes()) * int64(r.WeightSets)
 	p.PageBytes = int64(c.Layers) * 2 * int64(c.KVHeads*c.HeadDim) * int64(r.PageTokens) * int64(r.KVBytes)
 	perContext := (r.MaxContextTokens + r.PageTokens - 1) / r.PageTokens
 	p.setPages(r.choosePages(p, perContext), r.PageTokens)
@@ -80,6 +82,13 @@ func PlanMemory(r MemoryRequest) (MemoryPlan, error) {
 			Hint: "use a smaller model, a 16-bit dtype, a shorter context, fewer slots or fewer pages"}
 	}
 	return p, nil
+}
+
+func (r *MemoryRequest) packedBytes() int64 {
+	if r.Packed == nil {
+		return 0
+	}
+	return int64(r.Packed.BlobBytes())
 }
 
 func (r *MemoryRequest) validate() error {
@@ -124,6 +133,9 @@ func (r *MemoryRequest) choosePages(p MemoryPlan, perContext int) int {
 func (r *MemoryRequest) activations() int64 {
 	c := r.Model
 	perToken := int64(4*c.Hidden + 2*(c.Heads+2*c.KVHeads)*c.HeadDim + 3*c.FFN)
+	if r.Packed != nil {
+		r.GatherBytes = 0 // native attention reads pages where they are
+	}
 	gather := min(r.GatherBytes, int64(r.MaxSlots)*int64(r.MaxContextTokens)*int64(2*c.KVHeads*c.HeadDim)*4)
 	logits := max(r.LogitsBytes, int64(r.MaxSlots)*int64(c.Vocab)*4)
 	return 4*perToken*int64(r.StepTokens) + gather + 4*logits

@@ -28,7 +28,7 @@ const (
 // ParseForm reads a form's name; auto is FormAuto.
 func ParseForm(name string) (Form, error) {
 	switch f := Form(name); f {
-	case "auto":
+	case "auto", FormAuto:
 		return FormAuto, nil
 	case FormGraph, FormF32, FormBF16, FormInt8, FormInt4:
 		return f, nil

@@ -54,6 +54,12 @@ func (w *Weights) Free() {
 	}
 }
 
+// Drop is Free of weights that nobody reads any more although their Policy is in use, as after they were packed: Config stays.
+func (w *Weights) Drop() {
+	w.Free()
+	w.Tensors = nil
+}
+
 func (w *Weights) free() error {
 	var errs []error
 	for _, t := range w.Tensors {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"astro/engine"
+	"astro/internal/device"
 	"astro/kernels/native"
 
 	"github.com/gomlx/compute/dtypes"
@@ -25,6 +26,18 @@ func (f *formFlags) add(c *cobra.Command) {
 	flags.IntVar(&f.threads, "kernel-threads", 0, "threads of native kernels; 0 = one for each processor")
 }
 
+// chooseForm decides how the model runs, before its memory is planned.
+func (b *backend) chooseForm(o serveOptions, d *device.Device, dtype dtypes.DType) (form engine.Form, err error) {
+	if form, b.kvType, err = o.form.read(dtype); err != nil {
+		return "", err
+	}
+	b.packed, err = engine.ChooseForm(d, b.config, form, dtype, b.kvType, o.pageTokens)
+	if b.packed == nil && err == nil && b.kvType == dtypes.Float16 {
+		err = errors.New("--kv f16 needs native kernels, which this model or backend cannot use: use f32 or bf16")
+	}
+	return form, err
+}
+
 // read gives the form and the type of keys and values, those of weights of dtype unless another was asked for.
 func (f *formFlags) read(dtype dtypes.DType) (engine.Form, dtypes.DType, error) {
 	if f.threads < 0 {
@@ -33,7 +46,7 @@ func (f *formFlags) read(dtype dtypes.DType) (engine.Form, dtypes.DType, error) 
 	if f.threads > 0 {
 		native.SetThreads(f.threads)
 	}
-	if f.level != "auto" {
+	if f.level != "auto" && f.level != "" {
 		if err := native.Use(f.level); err != nil {
 			return "", 0, fmt.Errorf("--kernel-level: %w", err)
 		}
@@ -42,7 +55,7 @@ func (f *formFlags) read(dtype dtypes.DType) (engine.Form, dtypes.DType, error) 
 	if err != nil {
 		return "", 0, fmt.Errorf("--weights: %w", err)
 	}
-	kv, known := map[string]dtypes.DType{"auto": dtype, "f32": dtypes.Float32, "bf16": dtypes.BFloat16, "f16": dtypes.Float16}[f.kv]
+	kv, known := map[string]dtypes.DType{"": dtype, "auto": dtype, "f32": dtypes.Float32, "bf16": dtypes.BFloat16, "f16": dtypes.Float16}[f.kv]
 	if !known {
 		return "", 0, errors.New("--kv " + f.kv + ": want f32, bf16, f16 or auto")
 	}

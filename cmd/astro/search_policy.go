@@ -74,6 +74,10 @@ func (p *searchPolicy) openStepped(o serveOptions, log *slog.Logger, diagnostics
 	if p.context = p.config.MaxPositions; o.contextTokens > 0 {
 		p.context = min(p.context, o.contextTokens)
 	}
+	form, err := p.chooseForm(o, d, dtype)
+	if err != nil {
+		return err
+	}
 	plan, err := planMemory(&p.backend, o, d.Kind(), dtype)
 	if err != nil {
 		return err
@@ -85,7 +89,7 @@ func (p *searchPolicy) openStepped(o serveOptions, log *slog.Logger, diagnostics
 	c := &p.stepped
 	c.EOS, c.Pages, c.PageTokens, c.ChunkTokens, c.StepTokens = p.config.EOS, plan.KVPages, o.pageTokens, o.chunkTokens, o.stepTokens()
 	p.runner, err = engine.NewDeviceRunner(d, p.backend.policy, engine.RunnerConfig{Pages: c.Pages, PageTokens: c.PageTokens, MaxSlots: c.MaxSlots,
-		ChunkTokens: c.ChunkTokens, MaxContextTokens: c.MaxContextTokens, KVType: dtype,
+		ChunkTokens: c.ChunkTokens, MaxContextTokens: c.MaxContextTokens, KVType: p.kvType, Form: form,
 		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes})
 	return err
 }

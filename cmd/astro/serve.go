@@ -23,6 +23,7 @@ import (
 	"astro/internal/telemetry"
 	"astro/model"
 	"astro/model/chat"
+	"astro/model/llama"
 	"astro/model/tokenizer"
 	"astro/server"
 	"astro/training"
@@ -36,6 +37,7 @@ type serveOptions struct {
 	host           string
 	port           int
 	backend, dtype string
+	form           formFlags
 	maxSlots       int
 	contextTokens  int   // 0 = the model's
 	pageTokens     int   // positions per page
@@ -76,11 +78,12 @@ func newServeCommand() *cobra.Command {
 	o.hub.add(c)
 	o.accessFlags.add(c)
 	o.learnFlags.add(c)
+	o.form.add(c)
 	f := c.Flags()
 	f.StringVar(&o.host, "host", o.host, "address to listen on; one that other machines reach needs API keys")
 	f.IntVar(&o.port, "port", o.port, "port to listen on; 0 = any free one")
 	f.StringVar(&o.backend, "backend", o.backend, "auto, go, xla:cpu or xla:cuda")
-	f.StringVar(&o.dtype, "dtype", o.dtype, "of weights, keys and values on the device: f32 or bf16")
+	f.StringVar(&o.dtype, "dtype", o.dtype, "that weights are loaded in: f32 or bf16; also that of keys and values, unless --kv says another")
 	f.IntVar(&o.maxSlots, "max-slots", o.maxSlots, "sequences that run at one time")
 	f.IntVar(&o.contextTokens, "context", 0, "longest prompt and answer together, in tokens; 0 = the model's own")
 	f.IntVar(&o.pageTokens, "page-tokens", o.pageTokens, "positions per page of the KV cache")
@@ -245,6 +248,8 @@ type backend struct {
 	info      json.RawMessage // tokenizer_config.json
 	device    *device.Device
 	policy    *model.Policy
+	packed    *llama.Packed // nil = the plain graph runs
+	kvType    dtypes.DType
 	runner    *engine.DeviceRunner
 	engine    *engine.Engine
 	metrics   *telemetry.Metrics
@@ -277,6 +282,10 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 		b.context = min(b.context, o.contextTokens)
 	}
 	b.device = d
+	form, err := b.chooseForm(o, d, dtype)
+	if err != nil {
+		return nil, err
+	}
 	plan, err := planMemory(b, o, d.Kind(), dtype)
 	if err != nil {
 		return nil, err
@@ -286,7 +295,7 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 	if err := b.load(first, d, dtype, diagnostics); err != nil {
 		return nil, err
 	}
-	if err := b.start(o, d, dtype, plan.KVPages, log); err != nil {
+	if err := b.start(o, d, form, plan.KVPages, log); err != nil {
 		b.close()
 		return nil, err
 	}
@@ -334,12 +343,15 @@ func isTerminal(w io.Writer) bool {
 }
 
 // start makes the runner and the engine on it.
-func (b *backend) start(o serveOptions, d *device.Device, dtype dtypes.DType, pages int, log *slog.Logger) (err error) {
+func (b *backend) start(o serveOptions, d *device.Device, form engine.Form, pages int, log *slog.Logger) (err error) {
 	b.runner, err = engine.NewDeviceRunner(d, b.policy, engine.RunnerConfig{
-		Pages: pages, PageTokens: o.pageTokens, MaxSlots: o.maxSlots, ChunkTokens: o.chunkTokens, MaxContextTokens: b.context, KVType: dtype,
+		Pages: pages, PageTokens: o.pageTokens, MaxSlots: o.maxSlots, ChunkTokens: o.chunkTokens, MaxContextTokens: b.context, KVType: b.kvType, Form: form,
 		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes, Background: true})
 	if err != nil {
 		return err
+	}
+	if b.packed != nil && o.store == "" {
+		b.policy.Weights.Drop() // only a store's versions are made of them
 	}
 	c := engine.DefaultConfig(b.config.Vocab, o.maxSlots, b.context)
 	c.EOS, c.Pages, c.PageTokens, c.ChunkTokens, c.StepTokens = b.config.EOS, pages, o.pageTokens, o.chunkTokens, o.stepTokens()
