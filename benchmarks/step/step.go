@@ -24,7 +24,7 @@ type Options struct {
 	Prefills      int   // prefills; the best counts
 	PageTokens    int
 	Form          engine.Form  // how the model runs
-	KVType        dtypes.DType // of keys and values
+	KVType        dtypes.DType // of keys and values; 0 = f32
 }
 
 // DefaultOptions are the cases of the comparison with llama.cpp.
@@ -74,6 +74,9 @@ type bench struct {
 
 // newBench makes room for batch Sequences of context tokens, prompts in chunks of up to chunk tokens.
 func newBench(d *device.Device, policy *model.Policy, o Options, batch, context, chunk int) (*bench, error) {
+	if o.KVType == 0 {
+		o.KVType = dtypes.Float32
+	}
 	c := engine.DefaultConfig(policy.Weights.Config.Vocab, batch, context)
 	c.PageTokens, c.ChunkTokens, c.PrefixCache = o.PageTokens, chunk, false
 	c.StepTokens = batch * chunk // all prompts in one step, so that all Sequences are at the same position
