@@ -349,3 +349,21 @@ func TestNoiseOfDevice(t *testing.T) {
 		}
 	})
 }
+
+// Logits up to allowedFrom are forbidden on every path, and a row without others says so.
+func TestForbiddenLogits(t *testing.T) {
+	onEach(t, func(t *testing.T, d *device.Device) {
+		const vocab = 37
+		flat := slices.Repeat([]float32{forbidden}, 3*vocab)
+		flat[vocab+35], flat[2*vocab+3] = -5, float32(math.NaN())
+		s := NewDevice(d, vocab)
+		defer s.Close()
+		row := func(temperature float32) *Row { return &Row{Params: Params{Temperature: temperature, TopP: 1, Seed: 5}} }
+		for _, temperature := range []float32{0, 1} {
+			choices, errs := drawAll(t, s, flat, []*Row{row(temperature), row(temperature), row(temperature)})
+			if !errors.Is(errs[0], ErrNothingAllowed) || errs[1] != nil || choices[1].Token != 35 || !errors.Is(errs[2], ErrNotFinite) {
+				t.Errorf("temperature %g: got %v and %v; want nothing allowed, token 35, not finite", temperature, choices, errs)
+			}
+		}
+	})
+}

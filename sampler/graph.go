@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"astro/internal/device"
+	"astro/kernels/native"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -83,7 +84,16 @@ func (v variant) spec(vocab int) device.Spec {
 	return device.Spec{Name: v.String(), Params: params, Build: func(in []*Node) []*Node { return []*Node{v.build(in[0], in[1])} }}
 }
 
+// build is a native function for what most rows ask for, on devices that have one.
 func (v variant) build(logits, parameters *Node) *Node {
+	if v != (variant{rows: v.rows}) {
+		return v.draw(logits, parameters)
+	}
+	reference := func(in []*Node) []*Node { return []*Node{v.draw(in[0], in[1])} }
+	return device.CallNative(device.NativeCall{Name: "draw", Target: native.TargetDraw}, reference, logits, parameters)[0]
+}
+
+func (v variant) draw(logits, parameters *Node) *Node {
 	norm := normOf(logits)
 	final, best := logits, norm.best
 	if v.edits > 0 {

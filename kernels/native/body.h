@@ -428,4 +428,6 @@ static void attend(const Queries *a) {
     for (int64_t d = 0; d < dim; d++) a->out[i][d] = sums[i * dim + d] / total[i];
 }
 
-#define MAKE(level) const Kernels kernels_##level = {product, normed, rounded, gated, added, turned, attend}
+#include "draws.h"
+
+#define MAKE(level) const Kernels kernels_##level = {product, normed, rounded, gated, added, turned, attend, draw}

@@ -127,6 +127,17 @@ ffi_error *native_copy(ffi_frame *f) { // from, to, pool -> pool
   return 0;
 }
 
+ffi_error *native_draw(ffi_frame *f) { // logits, parameters -> results
+  ffi_error *answer;
+  if (ffi_query(f, &answer)) return answer;
+  if (ffi_operands(f) != 2 || ffi_results(f) != 1) return ffi_fail(f, "draw: wrong number of operands");
+  const ffi_buffer *x = ffi_operand(f, 0), *p = ffi_operand(f, 1), *y = ffi_result(f, 0);
+  if (!ffi_is(x, FFI_F32, 2) || !ffi_is(p, FFI_S32, 2) || !ffi_is(y, FFI_S32, 2)) return ffi_fail(f, "draw: an operand is of another type");
+  if (x->dims[1] < 1 || p->dims[0] != x->dims[0] || y->dims[0] != x->dims[0] || p->dims[1] != 6 || y->dims[1] != 4) return ffi_fail(f, "draw: an operand has another shape");
+  draws(x->data, x->dims[0], x->dims[1], p->data, y->data);
+  return 0;
+}
+
 ffi_error *native_pack(ffi_frame *f) { // the model's tensors in order -> blob
   ffi_error *answer;
   if (ffi_query(f, &answer)) return answer;

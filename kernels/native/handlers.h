@@ -9,4 +9,5 @@ ffi_error *native_mlp(ffi_frame *f);
 ffi_error *native_norm(ffi_frame *f);
 ffi_error *native_head(ffi_frame *f);
 ffi_error *native_copy(ffi_frame *f);
+ffi_error *native_draw(ffi_frame *f); // without attributes
 ffi_error *native_pack(ffi_frame *f);

@@ -38,6 +38,7 @@ typedef struct {
   // turned rotates a head of n values (both halves) by cos and sin [n/2].
   void (*turned)(float *x, const float *cos, const float *sin, int64_t n);
   void (*attend)(const Queries *q);
+  void (*draw)(const float *logits, int64_t vocab, const int32_t *parameters, int32_t *result);
 } Kernels;
 
 extern const Kernels kernels_plain, kernels_avx2, kernels_avx512, kernels_vnni;

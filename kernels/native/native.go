@@ -31,12 +31,14 @@ const (
 	TargetHead      = "astro_head" + version
 	TargetCopy      = "astro_copy" + version
 	TargetPack      = "astro_pack" + version
+	TargetDraw      = "astro_draw" + version
 )
 
 func init() {
 	for target, handler := range map[string]unsafe.Pointer{
 		TargetEmbed: C.native_embed, TargetAttention: C.native_attention, TargetMLP: C.native_mlp, TargetNorm: C.native_norm,
 		TargetHead: C.native_head, TargetCopy: C.native_copy, TargetPack: C.native_pack,
+		TargetDraw: C.native_draw,
 	} {
 		device.DeclareNative(target, handler)
 	}

@@ -78,6 +78,10 @@ void multiply(int weights, const void *w, int64_t in, int64_t out, int64_t rows,
 // copy_pages copies page from[i] to page to[i] in all layers; to[i] = -1: not.
 void copy_pages(const Model *m, const Run *r, int64_t n, const int32_t *from, const int32_t *to);
 
+// draws draws a token from each row of logits [rows, vocab], without edits, masks, top-k or top-p: parameters [rows, 6] and results [rows, 4] are
+// as in sampler/graph.go.
+void draws(const float *logits, int64_t rows, int64_t vocab, const int32_t *parameters, int32_t *results);
+
 // The pool of threads: tasks 0 to n-1 run on the caller and on those that are idle. One caller at a time has the threads, others work alone.
 typedef void (*Task)(void *arg, int64_t from, int64_t to);
 void parallel(Task task, void *arg, int64_t n, int64_t grain);

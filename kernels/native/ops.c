@@ -265,6 +265,23 @@ void copy_pages(const Model *m, const Run *r, int64_t n, const int32_t *from, co
   }
 }
 
+typedef struct {
+  const float *logits;
+  int64_t vocab;
+  const int32_t *parameters;
+  int32_t *results;
+} Draws;
+
+static void draw_rows(void *arg, int64_t from, int64_t to) {
+  const Draws *d = arg;
+  for (int64_t i = from; i < to; i++) kernels()->draw(d->logits + i * d->vocab, d->vocab, d->parameters + 6 * i, d->results + 4 * i);
+}
+
+void draws(const float *logits, int64_t rows, int64_t vocab, const int32_t *parameters, int32_t *results) {
+  Draws d = {logits, vocab, parameters, results};
+  parallel(draw_rows, &d, rows, 1);
+}
+
 // ---- checks
 const char *check_model(const Model *m) {
   if (m->weights < 0 || m->weights >= WEIGHTS_KINDS) return "unknown kind of weights";
