@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"astro/internal/device"
+	"astro/kernels/native"
 )
 
 func newDoctorCommand() *cobra.Command {
@@ -44,6 +45,9 @@ func diagnose(w io.Writer, o device.Options) error {
 		if b.Plugin != "" {
 			fmt.Fprintf(w, "%-9s plugin %s\n", "", b.Plugin)
 		}
+		if b.Kind == device.XLACPU {
+			fmt.Fprintf(w, "%-9s native kernels: %s\n", "", nativeKernels())
+		}
 	}
 	if o.CacheDir != "" {
 		fmt.Fprintf(w, "compiled programs are kept in %s\n", o.CacheDir)
@@ -53,6 +57,14 @@ func diagnose(w io.Writer, o device.Options) error {
 	}
 	fmt.Fprintf(w, "--backend auto takes %s\n", best)
 	return nil
+}
+
+// nativeKernels says what they use of the processor, or why there are none.
+func nativeKernels() string {
+	if err := device.Natives(device.XLACPU); err != nil {
+		return "none: " + err.Error()
+	}
+	return fmt.Sprintf("%s, %d threads", native.Used(), native.Threads())
 }
 
 func orNone(words []string) string {

@@ -38,6 +38,14 @@ func (b *backend) chooseForm(o serveOptions, d *device.Device, dtype dtypes.DTyp
 	return form, err
 }
 
+// describeForm is the form in words, for the log.
+func (b *backend) describeForm() string {
+	if b.packed == nil {
+		return "graph"
+	}
+	return fmt.Sprintf("native, weights %s, keys and values %s, %s, %d threads", b.packed.Weights, b.kvType, native.Used(), native.Threads())
+}
+
 // read gives the form and the type of keys and values, those of weights of dtype unless another was asked for.
 func (f *formFlags) read(dtype dtypes.DType) (engine.Form, dtypes.DType, error) {
 	if f.threads < 0 {
