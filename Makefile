@@ -67,6 +67,14 @@ test-xla: native ## run the tests of the packages that compile graphs; fails whe
 test-race: native ## run all but the arithmetic packages under the race detector
 	@scripts/test.sh race $(PACKAGES)
 
+.PHONY: test-asan
+test-asan: ## build the C kernels with the address, undefined-behaviour and thread sanitizers, and drive every operation against plain loops
+	@scripts/asan-kernels.sh
+
+.PHONY: check-neon
+check-neon: ## compile the C kernels for arm64 where a compiler for it is here (aarch64-linux-gnu-gcc, zig, PYTHON with ziglang), else say so
+	@scripts/neon-kernels.sh
+
 .PHONY: test-timing
 test-timing: ## whether the time to refuse an API key tells how much of it was right (R2): Welch's t, on a quiet machine
 	@ASTRO_TIMING=1 go test -count 1 -v -run TimingTellsNothing ./server/auth/ | grep -v '^=== '

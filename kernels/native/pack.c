@@ -44,18 +44,21 @@ static void pack_bf16(const float *column, int64_t in, int64_t ld, uint32_t *to)
   }
 }
 
+// larger is what lies farther from 0, or NaN: weights that are not finite get a scale that is not, and so does every product with them.
+static float larger(float a, float b) { return a != a || fabsf(a) >= fabsf(b) ? a : b; }
+
 // pack_i8 is Q8_0 of llama.cpp with the scale of each column's block beside its neighbours'.
 static void pack_i8(const float *column, int64_t in, int64_t ld, char *to, int c) {
   for (int64_t b = 0; b < in / BLOCK; b++, column += BLOCK * ld, to += 2 * PANEL + BLOCK * PANEL) {
     float most = 0;
-    for (int k = 0; k < BLOCK; k++) most = fmaxf(most, fabsf(column[k * ld]));
+    for (int k = 0; k < BLOCK; k++) most = larger(most, fabsf(column[k * ld]));
     uint16_t scale = to_half(most / 127);
     float by = from_half(scale) > 0 ? 1 / from_half(scale) : 0;
     memcpy(to + 2 * c, &scale, 2);
     int8_t *q = (int8_t *)to + 2 * PANEL;
     for (int k = 0; k < BLOCK; k++) {
       float x = rintf(column[k * ld] * by);
-      q[(k / 4 * PANEL + c) * 4 + k % 4] = (int8_t)(x > 127 ? 127 : x < -127 ? -127 : x);
+      q[(k / 4 * PANEL + c) * 4 + k % 4] = (int8_t)(x > 127 ? 127 : x >= -127 ? x : -127);
     }
   }
 }
@@ -64,14 +67,14 @@ static void pack_i8(const float *column, int64_t in, int64_t ld, char *to, int c
 static void pack_i4(const float *column, int64_t in, int64_t ld, char *to, int c) {
   for (int64_t b = 0; b < in / BLOCK; b++, column += BLOCK * ld, to += 2 * PANEL + BLOCK * PANEL / 2) {
     float most = 0;
-    for (int k = 0; k < BLOCK; k++) most = fabsf(column[k * ld]) > fabsf(most) ? column[k * ld] : most;
+    for (int k = 0; k < BLOCK; k++) most = larger(most, column[k * ld]);
     uint16_t scale = to_half(most / -8);
     float by = from_half(scale) != 0 ? 1 / from_half(scale) : 0;
     memcpy(to + 2 * c, &scale, 2);
     uint8_t *q = (uint8_t *)to + 2 * PANEL;
     for (int k = 0; k < BLOCK; k++) {
       float x = floorf(column[k * ld] * by + 8.5f);
-      uint8_t v = (uint8_t)(x > 15 ? 15 : x < 0 ? 0 : x), *at = q + (k / 8 * PANEL + c) * 4 + k % 4;
+      uint8_t v = (uint8_t)(x > 15 ? 15 : x >= 0 ? x : 0), *at = q + (k / 8 * PANEL + c) * 4 + k % 4;
       *at = k % 8 < 4 ? v : (uint8_t)(*at | v << 4);
     }
   }

@@ -324,3 +324,27 @@ func TestBadMatricesAreRefused(t *testing.T) {
 		t.Errorf("no rows: got %v, %v; want nothing", y, err)
 	}
 }
+
+// A weight that is not finite is one in each form: what is multiplied by its column is not finite, and all else is as it was.
+func TestWeightsThatAreNotFinite(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 1))
+	in, out, column := 64, 40, 35
+	w, x := normal(r, in*out), normal(r, in)
+	for _, kind := range allWeights {
+		want := multiplied(t, kind, packing(t, kind, w, in, out), in, out, x)
+		for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+			for _, row := range []int{32, 40, 63} {
+				sick := slices.Clone(w)
+				sick[row*out+column] = float32(bad)
+				got := multiplied(t, kind, packing(t, kind, sick, in, out), in, out, x)
+				if v := float64(got[column]); !math.IsNaN(v) && !math.IsInf(v, 0) {
+					t.Errorf("%s, %g in row %d: its column is %g", kind, bad, row, v)
+				}
+				got[column] = want[column]
+				if i := differs(got, want); i >= 0 {
+					t.Errorf("%s, %g in row %d of column %d: column %d is %g; want %g", kind, bad, row, column, i, got[i], want[i])
+				}
+			}
+		}
+	}
+}

@@ -12,7 +12,9 @@ enum { MAX_THREADS = 256, MAX_TASKS = 1 << 16, SPIN_NANOSECONDS = 100000 };
 
 static _Atomic uint64_t ticket; // round << 32 | tasks << 16 | next
 static _Atomic int64_t done;
-static _Atomic int sleeping, wanted, running; // wanted threads, the caller among them; running workers
+static _Atomic int sleeping, wanted; // wanted threads, the caller among them
+static char runs[MAX_THREADS];       // whether the worker with this number runs; bed is held
+static int started;                  // with which the workers of now were started; callers is held
 static pthread_mutex_t callers = PTHREAD_MUTEX_INITIALIZER, bed = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static struct { Task task; void *arg; int64_t n, grain; } job; // changes only while no number can be taken
@@ -63,18 +65,22 @@ static int spin(void) { // until there is work, 1, or for long enough
   return 0;
 }
 
+// rest sleeps until there is work, 1, or the worker is one too many.
+static int rest(intptr_t number) {
+  pthread_mutex_lock(&bed);
+  atomic_fetch_add(&sleeping, 1);
+  while (open_tasks(atomic_load(&ticket)) <= 0 && number < atomic_load(&wanted)) pthread_cond_wait(&wake, &bed);
+  atomic_fetch_sub(&sleeping, 1);
+  int stays = number < atomic_load(&wanted);
+  if (!stays) runs[number] = 0; // from here on it may be started again
+  pthread_mutex_unlock(&bed);
+  return stays;
+}
+
 static void *worker(void *number) {
-  while ((intptr_t)number < atomic_load(&wanted)) {
-    if (spin()) {
-      work();
-      continue;
-    }
-    pthread_mutex_lock(&bed);
-    atomic_fetch_add(&sleeping, 1);
-    while (open_tasks(atomic_load(&ticket)) <= 0 && (intptr_t)number < atomic_load(&wanted)) pthread_cond_wait(&wake, &bed);
-    atomic_fetch_sub(&sleeping, 1);
-    pthread_mutex_unlock(&bed);
-  }
+  do
+    while ((intptr_t)number < atomic_load(&wanted) && spin()) work();
+  while (rest((intptr_t)number));
   return 0;
 }
 
@@ -84,15 +90,21 @@ static void wake_all(void) {
   pthread_mutex_unlock(&bed);
 }
 
-static void start_workers(void) { // callers is held
-  for (; running < wanted - 1; running++) {
-    pthread_t t;
-    if (pthread_create(&t, 0, worker, (void *)(intptr_t)(running + 1))) {
-      atomic_store(&wanted, running + 1); // fewer threads compute the same
-      return;
-    }
-    pthread_detach(t);
-  }
+static int start_worker(intptr_t number) {
+  pthread_t t;
+  if (pthread_create(&t, 0, worker, (void *)number)) return 0;
+  pthread_detach(t);
+  return 1;
+}
+
+static void start_workers(void) { // callers is held, so that wanted stays
+  int n = atomic_load(&wanted);
+  if (started == n) return;
+  pthread_mutex_lock(&bed);
+  for (int i = 1; i < n; i++)
+    if (!runs[i] && !(runs[i] = (char)start_worker(i))) atomic_store(&wanted, n = i); // fewer threads compute the same
+  started = n;
+  pthread_mutex_unlock(&bed);
 }
 
 int threads(void) {
@@ -105,8 +117,8 @@ int threads(void) {
 void set_threads(int n) {
   pthread_mutex_lock(&callers);
   atomic_store(&wanted, n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n);
-  if (running > wanted - 1) running = wanted - 1; // the others end when they look
-  wake_all();
+  started = 0;
+  wake_all(); // those that are too many end
   pthread_mutex_unlock(&callers);
 }
 
@@ -131,10 +143,26 @@ void parallel(Task task, void *arg, int64_t n, int64_t grain) {
   pthread_mutex_unlock(&callers);
 }
 
-static _Thread_local struct { void *at; size_t bytes; } kept[SCRATCHES];
+typedef struct { void *at; size_t bytes; } Kept;
+static _Thread_local Kept kept[SCRATCHES];
+static _Thread_local int kept_known;
+static pthread_key_t kept_key;
+static pthread_once_t kept_once = PTHREAD_ONCE_INIT;
+
+static void drop_kept(void *of) {
+  for (int i = 0; i < SCRATCHES; i++) free(((Kept *)of)[i].at);
+}
+
+static void make_kept_key(void) {
+  if (pthread_key_create(&kept_key, drop_kept)) abort();
+}
 
 void *scratch(int slot, size_t bytes) {
   if (bytes > kept[slot].bytes) {
+    if (!kept_known) { // what a thread keeps goes when it ends
+      pthread_once(&kept_once, make_kept_key);
+      kept_known = !pthread_setspecific(kept_key, kept);
+    }
     free(kept[slot].at);
     kept[slot].bytes = (bytes + bytes / 2 + 4095) & ~(size_t)4095;
     kept[slot].at = aligned_alloc(64, kept[slot].bytes);

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Builds the C files of kernels/native with the sanitizers and runs drivers that call every operation on many shapes and compare it with
+# plain loops, at each level of this processor: scripts/asan-kernels.sh [ROUNDS] [SEED]. CC chooses the compiler.
+#   AddressSanitizer and UndefinedBehaviorSanitizer: the operations, and the pool of threads
+#   ThreadSanitizer: the pool, with many callers while its size changes
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib.sh
+
+rounds=${1:-60}
+seed=${2:-1}
+cc=${CC:-gcc}
+need "$cc" "install a C compiler with its sanitizers, or name one in CC"
+source=kernels/native
+to=$(mktemp -d)
+trap 'rm -rf "$to"' EXIT
+
+files=()
+for file in "$source"/*.c; do
+  [[ $file == */handlers.c ]] || files+=("$file") # needs XLA; the tests of the package call it
+done
+
+build() { # NAME SANITIZERS FILE...
+  local name=$1 sanitizers=$2
+  shift 2
+  "$cc" -g -O1 -Wall -Wextra "-fsanitize=$sanitizers" -fno-sanitize-recover=all -I"$source" "$@" -o "$to/$name" -lm -lpthread
+}
+
+say "operations, address and undefined behaviour, $rounds rounds from seed $seed"
+build operations address,undefined "$source/testdata/driver.c" "${files[@]}"
+"$to/operations" "$rounds" "$seed"
+for sanitizers in address,undefined thread; do
+  say "the pool of threads, $sanitizers"
+  build threads "$sanitizers" "$source/testdata/threads.c" "$source/threads.c"
+  "$to/threads"
+done
