@@ -72,6 +72,9 @@ func PlanMemory(r MemoryRequest) (MemoryPlan, error) {
 	p := MemoryPlan{Available: r.Available, WeightCount: countWeights(c), Activations: r.activations()}
 	p.Weights = (p.WeightCount*int64(r.WeightBytes) + r.packedBytes()) * int64(r.WeightSets)
 	p.PageBytes = int64(c.Layers) * 2 * int64(c.KVHeads*c.HeadDim) * int64(r.PageTokens) * int64(r.KVBytes)
+	if r.Packed != nil {
+		p.PageBytes = int64(r.Packed.PageBytes())
+	}
 	perContext := (r.MaxContextTokens + r.PageTokens - 1) / r.PageTokens
 	p.setPages(r.choosePages(p, perContext), r.PageTokens)
 	if p.KVPages < perContext {

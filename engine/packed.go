@@ -64,9 +64,10 @@ func packedForm(d *device.Device, c model.Config, weights string, kvType dtypes.
 	if err := d.Natives(); err != nil {
 		return nil, err
 	}
-	pages, ok := map[dtypes.DType]native.Pages{dtypes.Float32: native.PagesF32, dtypes.BFloat16: native.PagesBF16, dtypes.Float16: native.PagesF16}[kvType]
+	pages, ok := map[dtypes.DType]native.Pages{dtypes.Float32: native.PagesF32, dtypes.BFloat16: native.PagesBF16, dtypes.Float16: native.PagesF16,
+		dtypes.Int8: native.PagesInt8}[kvType]
 	if !ok {
-		return nil, fmt.Errorf("no pages of %s; want f32, bf16 or f16", kvType)
+		return nil, fmt.Errorf("no pages of %s; want f32, bf16, f16 or int8", kvType)
 	}
 	p := &llama.Packed{Config: c, Weights: kind, Pages: pages, PageTokens: pageTokens}
 	return p, p.Check()

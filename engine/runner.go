@@ -23,7 +23,7 @@ type RunnerConfig struct {
 	MaxSlots         int          // Sequences in one decode batch
 	ChunkTokens      int          // tokens of one prefill row, at most
 	MaxContextTokens int          // positions of a Sequence, at most
-	KVType           dtypes.DType // of the pools: Float32, BFloat16 or, on native kernels, Float16
+	KVType           dtypes.DType // of the pools: Float32, BFloat16 or, on native kernels, Float16 or Int8
 	Form             Form         // how the model runs
 	GatherBytes      int64        // bound on the keys and values that one layer's attention gathers; larger batches are split
 	LogitsBytes      int64        // bound on the logits of a scored batch; larger ones are split

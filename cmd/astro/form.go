@@ -21,7 +21,7 @@ type formFlags struct {
 func (f *formFlags) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.weights, "weights", "auto", "on xla:cpu f32, bf16, int8 or int4 on native kernels, or graph for XLA's own code; auto = native, as they are, where that can be")
-	flags.StringVar(&f.kv, "kv", "auto", "keys and values: f32, bf16 or, on native kernels, f16; auto = as the weights are loaded")
+	flags.StringVar(&f.kv, "kv", "auto", "keys and values: f32, bf16 or, on native kernels, f16 or int8; auto = as the weights are loaded")
 	flags.StringVar(&f.level, "kernel-level", "auto", "instruction set of native kernels: plain, avx2, avx512 or vnni; auto = the best that there is")
 	flags.IntVar(&f.threads, "kernel-threads", 0, "threads of native kernels; 0 = one for each processor")
 }
@@ -32,8 +32,8 @@ func (b *backend) chooseForm(o serveOptions, d *device.Device, dtype dtypes.DTyp
 		return "", err
 	}
 	b.packed, err = engine.ChooseForm(d, b.config, form, dtype, b.kvType, o.pageTokens)
-	if b.packed == nil && err == nil && b.kvType == dtypes.Float16 {
-		err = errors.New("--kv f16 needs native kernels, which this model or backend cannot use: use f32 or bf16")
+	if b.packed == nil && err == nil && (b.kvType == dtypes.Float16 || b.kvType == dtypes.Int8) {
+		err = errors.New("--kv " + o.form.kv + " needs native kernels, which this model or backend cannot use: use f32 or bf16")
 	}
 	return form, err
 }
@@ -63,9 +63,9 @@ func (f *formFlags) read(dtype dtypes.DType) (engine.Form, dtypes.DType, error) 
 	if err != nil {
 		return "", 0, fmt.Errorf("--weights: %w", err)
 	}
-	kv, known := map[string]dtypes.DType{"": dtype, "auto": dtype, "f32": dtypes.Float32, "bf16": dtypes.BFloat16, "f16": dtypes.Float16}[f.kv]
+	kv, known := map[string]dtypes.DType{"": dtype, "auto": dtype, "f32": dtypes.Float32, "bf16": dtypes.BFloat16, "f16": dtypes.Float16, "int8": dtypes.Int8}[f.kv]
 	if !known {
-		return "", 0, errors.New("--kv " + f.kv + ": want f32, bf16, f16 or auto")
+		return "", 0, errors.New("--kv " + f.kv + ": want f32, bf16, f16, int8 or auto")
 	}
 	return form, kv, nil
 }

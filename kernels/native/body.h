@@ -320,10 +320,19 @@ static void turned(float *x, const float *cos, const float *sin, int64_t n) {
 
 // ---- attention: span by span, each with one softmax; sums of earlier spans are scaled to the new maximum.
 
-// floats gives n values of a page as f32: where they are, or converted in room.
-INLINE const float *floats(int kind, const void *page, int64_t n, float *room) {
-  const uint16_t *half = page;
-  switch (kind) {
+// floats gives a page of keys [head_dim, page_tokens] or values [page_tokens, head_dim] as f32: where they are, or converted in room.
+INLINE const float *floats(const Queries *a, const char *page, int keys, float *room) {
+  const uint16_t *half = (const uint16_t *)page;
+  const int8_t *bytes = (const int8_t *)page;
+  int64_t n = a->head_dim * a->page_tokens;
+  const float *scale = (const float *)(page + n);
+  switch (a->kind) {
+  case PAGES_I8:
+    for (int64_t d = 0; keys && d < a->head_dim; d++)
+      for (int64_t t = 0; t < a->page_tokens; t++) room[d * a->page_tokens + t] = (float)bytes[d * a->page_tokens + t] * scale[t];
+    for (int64_t t = 0; !keys && t < a->page_tokens; t++)
+      for (int64_t d = 0; d < a->head_dim; d++) room[t * a->head_dim + d] = (float)bytes[t * a->head_dim + d] * scale[t];
+    return room;
   case PAGES_BF16:
     for (int64_t i = 0; i < n; i++) room[i] = from_bf16(half[i]);
     return room;
@@ -335,7 +344,7 @@ INLINE const float *floats(int kind, const void *page, int64_t n, float *room) {
 #endif
     return room;
   }
-  return page;
+  return (const float *)page;
 }
 
 enum { PAGE_VECTORS = 16 / LANES, SCORED = LANES == 16 ? 8 : LANES == 8 ? 4 : 2, MIXED = LANES == 16 ? 6 : LANES == 8 ? 3 : 1 };
@@ -394,7 +403,7 @@ INLINE float soften(float *scores, int64_t live, float most) {
 
 static void attend(const Queries *a) {
   float *scores = a->room, *sums = scores + QUERIES * SPAN, *most = sums + QUERIES * a->head_dim, *total = most + QUERIES, *room = total + QUERIES;
-  int64_t dim = a->head_dim, size = dim * a->page_tokens, last = 0;
+  int64_t dim = a->head_dim, last = 0;
   for (int64_t i = 0; i < a->n; i++) {
     most[i] = -INFINITY;
     total[i] = 0;
@@ -404,7 +413,7 @@ static void attend(const Queries *a) {
   for (int64_t from = 0; from < last; from += SPAN) {
     int64_t to = from + SPAN < last ? from + SPAN : last;
     for (int64_t p = from; p < to; p += a->page_tokens) {
-      const float *keys = floats(a->kind, a->keys + a->table[p / a->page_tokens] * a->page_stride, size, room);
+      const float *keys = floats(a, a->keys + (size_t)a->table[p / a->page_tokens] * a->page_stride, 1, room);
       for (int64_t o = 0; o < a->page_tokens && p + o < to; o += 16)
         EACH_TILE(tile_scores, a->n, SCORED, a->q + i, keys + o, dim, a->page_tokens, a->scale, scores + i * SPAN + (p - from) + o);
     }
@@ -420,7 +429,7 @@ static void attend(const Queries *a) {
     }
     for (int64_t p = from; p < to; p += a->page_tokens) {
       int64_t n = to - p < a->page_tokens ? to - p : a->page_tokens;
-      const float *values = floats(a->kind, a->values + a->table[p / a->page_tokens] * a->page_stride, size, room);
+      const float *values = floats(a, a->values + (size_t)a->table[p / a->page_tokens] * a->page_stride, 0, room);
       mix(scores + (p - from), values, n, dim, sums, a->n);
     }
   }

@@ -78,6 +78,7 @@ const (
 	PagesF32 Pages = iota
 	PagesBF16
 	PagesF16
+	PagesInt8 // with an f32 scale for each position
 )
 
 // Model is what a blob holds.

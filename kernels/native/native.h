@@ -13,8 +13,8 @@ enum { PANEL = 32, BLOCK = 32 }; // columns of a panel; rows of `in` that share 
 // 8 bits with one f32 scale for each 32 of them. The others multiply f32 activations.
 enum { WEIGHTS_F32, WEIGHTS_BF16, WEIGHTS_I8, WEIGHTS_I4, WEIGHTS_KINDS };
 
-// How pages hold keys and values.
-enum { PAGES_F32, PAGES_BF16, PAGES_F16, PAGES_KINDS };
+// How pages hold keys and values. I8 has an f32 scale for each position behind a page's bytes.
+enum { PAGES_F32, PAGES_BF16, PAGES_F16, PAGES_I8, PAGES_KINDS };
 
 // What the processor can do, each level with the ones before it.
 enum { LEVEL_PLAIN, LEVEL_AVX2, LEVEL_AVX512, LEVEL_VNNI, LEVELS };

@@ -125,7 +125,10 @@ void final_norm(const Model *m, const char *blob, int64_t rows, const float *x, 
 }
 
 // ---- attention
-size_t page_bytes(int kind, int64_t page_tokens, int64_t head_dim) { return (size_t)(page_tokens * head_dim) * (kind == PAGES_F32 ? 4 : 2); }
+size_t page_bytes(int kind, int64_t page_tokens, int64_t head_dim) {
+  size_t n = (size_t)(page_tokens * head_dim);
+  return kind == PAGES_I8 ? n + (size_t)page_tokens * sizeof(float) : n * (kind == PAGES_F32 ? 4 : 2);
+}
 
 static int64_t width(const Run *r) { return 3 * r->tokens + r->pages + 1; }
 static const int32_t *line(const Run *r, int64_t seq) { return r->batch + seq * width(r); }
@@ -145,11 +148,28 @@ static void put(int kind, char *page, int64_t at, float x) {
   else ((uint16_t *)page)[at] = kind == PAGES_F16 ? to_half(x) : to_bf16(x);
 }
 
-// store writes the keys and values of one row to its slot.
+// put_row writes a head's n values, each `step` behind the last, in 8 bits; *scale is its position's.
+static void put_row(int8_t *to, int64_t step, int64_t n, const float *x, float *scale) {
+  float most = 0;
+  for (int64_t i = 0; i < n; i++) most = x[i] - x[i] == 0 && __builtin_fabsf(x[i]) > most ? __builtin_fabsf(x[i]) : most;
+  *scale = most / 127;
+  float by = *scale > 0 ? 1 / *scale : 0;
+  for (int64_t i = 0; i < n; i++) {
+    float q = x[i] - x[i] == 0 ? __builtin_rintf(x[i] * by) : 0;
+    to[i * step] = (int8_t)(q > 127 ? 127 : q < -127 ? -127 : q);
+  }
+}
+
+// store_row writes the keys and values of one row to its slot.
 static void store_row(const Attention *a, const float *k, const float *v, int32_t slot) {
   int64_t tokens = a->r->page_tokens, dim = a->m->head_dim, offset = slot % tokens;
   for (int64_t h = 0; h < a->m->kv_heads; h++) {
-    size_t at = (size_t)(slot / tokens) * a->stride + (size_t)h * a->page;
+    size_t at = (size_t)(slot / tokens) * a->stride + (size_t)h * a->page, scales = at + (size_t)(tokens * dim + offset * (int64_t)sizeof(float));
+    if (a->r->page_kind == PAGES_I8) {
+      put_row((int8_t *)a->keys + at + offset, tokens, dim, k + h * dim, (float *)(a->keys + scales));
+      put_row((int8_t *)a->values + at + offset * dim, 1, dim, v + h * dim, (float *)(a->values + scales));
+      continue;
+    }
     for (int64_t d = 0; d < dim; d++) {
       put(a->r->page_kind, a->keys + at, d * tokens + offset, k[h * dim + d]);
       put(a->r->page_kind, a->values + at, offset * dim + d, v[h * dim + d]);

@@ -108,7 +108,7 @@ func (p Packed) attention(tokens, pages int) func([]*Node) []*Node {
 }
 
 func (p Packed) pageType() dtypes.DType {
-	return []dtypes.DType{dtypes.Float32, dtypes.BFloat16, dtypes.Float16}[p.Pages]
+	return []dtypes.DType{dtypes.Float32, dtypes.BFloat16, dtypes.Float16, dtypes.Float32}[p.Pages] // those of 8 bits are f32 in between
 }
 
 // pages are the keys and values of a layer as kernels knows them: [pages, kvHeads, pageTokens, headDim]. In a pool keys are turned.
@@ -117,14 +117,40 @@ func (p Packed) pages(pool, layer *Node) (keys, values *Node) {
 	zero := Const(pool.Graph(), int32(0))
 	both := DynamicSlice(pool, []*Node{MulScalar(layer, 2), zero, zero, zero}, []int{2, d[1], d[2], d[3]})
 	half := func(i int) *Node { return SliceAxis(both, 0, AxisRange(i, i+1)) }
+	if p.Pages == native.PagesInt8 {
+		keys, values = p.readInt8(half(0), c.HeadDim, p.PageTokens, 3), p.readInt8(half(1), p.PageTokens, c.HeadDim, 2)
+		return TransposeAllAxes(keys, 0, 1, 3, 2), values
+	}
 	keys = bytesAs(half(0), p.pageType(), d[1], c.KVHeads, c.HeadDim, p.PageTokens)
 	return TransposeAllAxes(keys, 0, 1, 3, 2), bytesAs(half(1), p.pageType(), d[1], c.KVHeads, p.PageTokens, c.HeadDim)
 }
 
+// readInt8 gives pages [1, pages, kvHeads, bytes] as f32 [pages, kvHeads, rows, columns]; scales are along axis.
+func (p Packed) readInt8(bytes *Node, rows, columns, axis int) *Node {
+	pages, heads := bytes.Shape().Dim(1), p.Config.KVHeads
+	q := bytesAs(SliceAxis(bytes, 3, AxisRange(0, rows*columns)), dtypes.Int8, pages, heads, rows, columns)
+	scales := bytesAs(SliceAxis(bytes, 3, AxisRange(rows*columns, bytes.Shape().Dim(3))), dtypes.Float32, pages, heads, p.PageTokens)
+	return Mul(ConvertDType(q, dtypes.Float32), BroadcastToDims(ExpandDims(scales, 5-axis), pages, heads, rows, columns))
+}
+
+// writeInt8 is the way back: of x [pages, kvHeads, rows, columns] the values of a position, along axis, have one scale.
+func (p Packed) writeInt8(x *Node, axis int) *Node {
+	d := x.Shape().Dimensions
+	scales := DivScalar(ReduceAndKeep(Abs(x), ReduceMax, axis), 127)
+	by := Where(Equal(scales, ZerosLike(scales)), OnesLike(scales), scales)
+	q := Bitcast(ConvertDType(Round(Div(x, BroadcastToDims(by, d...))), dtypes.Int8), dtypes.Uint8)
+	return Concatenate([]*Node{Reshape(q, d[0], d[1], -1), Reshape(Bitcast(scales, dtypes.Uint8), d[0], d[1], -1)}, 2)
+}
+
 func (p Packed) setPages(pool, layer, keys, values *Node) *Node {
 	d := pool.Shape().Dimensions
-	bytes := func(x *Node) *Node { return Reshape(Bitcast(x, dtypes.Uint8), 1, d[1], d[2], d[3]) }
-	both := Concatenate([]*Node{bytes(TransposeAllAxes(keys, 0, 1, 3, 2)), bytes(values)}, 0)
+	bytes := func(x *Node, axis int) *Node {
+		if p.Pages == native.PagesInt8 {
+			return Reshape(p.writeInt8(x, axis), 1, d[1], d[2], d[3])
+		}
+		return Reshape(Bitcast(x, dtypes.Uint8), 1, d[1], d[2], d[3])
+	}
+	both := Concatenate([]*Node{bytes(TransposeAllAxes(keys, 0, 1, 3, 2), 2), bytes(values, 3)}, 0)
 	zero := Const(pool.Graph(), int32(0))
 	return DynamicUpdateSlice(pool, both, []*Node{MulScalar(layer, 2), zero, zero, zero})
 }
