@@ -86,12 +86,15 @@ func (v variant) spec(vocab int) device.Spec {
 
 // build is a native function for what most rows ask for, on devices that have one.
 func (v variant) build(logits, parameters *Node) *Node {
-	if v != (variant{rows: v.rows}) {
+	if v.edits > 0 || v.mask > 0 || v.topN {
 		return v.draw(logits, parameters)
 	}
 	reference := func(in []*Node) []*Node { return []*Node{v.draw(in[0], in[1])} }
-	return device.CallNative(device.NativeCall{Name: "draw", Target: native.TargetDraw}, reference, logits, parameters)[0]
+	return device.CallNative(device.NativeCall{Name: v.name(), Target: native.TargetDraw}, reference, logits, parameters)[0]
 }
+
+// name tells references apart, of which those of one name have one.
+func (v variant) name() string { return fmt.Sprintf("draw_%t_%t", v.topK, v.topP) }
 
 func (v variant) draw(logits, parameters *Node) *Node {
 	norm := normOf(logits)

@@ -8,6 +8,7 @@ typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
 typedef float vf_any __attribute__((vector_size(4 * LANES), aligned(4), may_alias)); // at any address
+typedef int32_t vi_any __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint32_t vu_any __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 INLINE vf load(const float *p) { return *(const vf_any *)p; }

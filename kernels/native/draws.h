@@ -72,6 +72,61 @@ INLINE void run(Race *r, vf x, uint32_t id, int n) {
   }
 }
 
+enum { NOT_ALLOWED = 0x7fffffff };
+
+// nearer is how much the tokens weigh whose distance is below d: their number, or with masses those. n is a multiple of LANES.
+INLINE float nearer(const int32_t *distances, const float *masses, int64_t n, int32_t d) {
+  vf sum = {};
+  vi count = {};
+  for (int64_t i = 0; i < n; i += LANES) {
+    vi where = *(const vi_any *)(distances + i) < (vi){} + d;
+    if (masses) sum += (vf)((vi)load(masses + i) & where);
+    else count -= where;
+  }
+  if (masses) return sum_of(sum);
+  int32_t all_lanes = 0;
+  for (int i = 0; i < LANES; i++) all_lanes += count[i];
+  return (float)all_lanes; // exact up to 2^24, which check_model's largest vocabulary is
+}
+
+// threshold is the smallest distance up to which tokens weigh at least target, found bit by bit; NOT_ALLOWED if all weigh less.
+INLINE int32_t threshold(const int32_t *distances, const float *masses, int64_t n, float target) {
+  int32_t found = 0;
+  for (int bit = 30; bit >= 0; bit--)
+    if (nearer(distances, masses, n, found + (1 << bit)) < target) found += 1 << bit;
+  return found;
+}
+
+// limit_of cuts the race's limit to the top_k nearest tokens and to the share top_p of the mass that these leave.
+static int32_t limit_of(const Race *r, const float *x, int64_t vocab, int32_t top_k, float top_p) {
+  int64_t n = (vocab + LANES - 1) / LANES * LANES;
+  int32_t *distances = scratch(SCRATCH_TASK, (size_t)n * 2 * sizeof(float)), limit = r->limit;
+  float *masses = (float *)(distances + n);
+  for (int64_t i = 0; i < n; i += LANES) {
+    float rest[LANES] = {0};
+    if (i + LANES > vocab) memcpy(rest, x + i, (size_t)(vocab - i) * sizeof *x);
+    vf v = load(i + LANES > vocab ? rest : x + i), d = (vf)((vi)((r->best - v) * r->scale) & 0x7fffffff);
+    vi kept = (v > all(ALLOWED_FROM)) & ((vi)d <= (vi){} + limit);
+    for (int j = 0; j < LANES && i + LANES > vocab; j++) kept[j] = i + j < vocab ? kept[j] : 0;
+    *(vi_any *)(distances + i) = ((vi)d & kept) | (NOT_ALLOWED & ~kept);
+    store(masses + i, choose(kept, exponential(-d), (vf){}));
+  }
+  if (top_k < vocab) {
+    int32_t t = threshold(distances, 0, n, (float)top_k);
+    limit = t < limit ? t : limit;
+    for (int64_t i = 0; i < n; i += LANES) {
+      vi d = *(vi_any *)(distances + i), kept = d <= (vi){} + limit;
+      *(vi_any *)(distances + i) = (d & kept) | (NOT_ALLOWED & ~kept);
+      store(masses + i, (vf)((vi)load(masses + i) & kept));
+    }
+  }
+  if (top_p <= 1) {
+    int32_t t = threshold(distances, masses, n, top_p * nearer(distances, masses, n, NOT_ALLOWED));
+    limit = t < limit ? t : limit;
+  }
+  return limit;
+}
+
 // draw fills a line of results from one of parameters; sampler/graph.go says what their columns are.
 static void draw(const float *x, int64_t vocab, const int32_t *parameters, int32_t *result) {
   enum { OK, NOT_FINITE, NOTHING_ALLOWED };
@@ -83,6 +138,8 @@ static void draw(const float *x, int64_t vocab, const int32_t *parameters, int32
   if (scale.f == 0) {
     while (r.token < vocab - 1 && x[r.token] != best) r.token++;
   } else {
+    union { int32_t i; float f; } top_p = {parameters[5]};
+    if (parameters[4] < vocab || top_p.f <= 1) r.limit = limit_of(&r, x, vocab, parameters[4], top_p.f);
     int64_t i = 0;
     for (; i + LANES <= vocab; i += LANES) run(&r, load(x + i), (uint32_t)i, LANES);
     if (i < vocab) {

@@ -78,7 +78,7 @@ void multiply(int weights, const void *w, int64_t in, int64_t out, int64_t rows,
 // copy_pages copies page from[i] to page to[i] in all layers; to[i] = -1: not.
 void copy_pages(const Model *m, const Run *r, int64_t n, const int32_t *from, const int32_t *to);
 
-// draws draws a token from each row of logits [rows, vocab], without edits, masks, top-k or top-p: parameters [rows, 6] and results [rows, 4] are
+// draws draws a token from each row of logits [rows, vocab], without edits or masks: parameters [rows, 6] and results [rows, 4] are
 // as in sampler/graph.go.
 void draws(const float *logits, int64_t rows, int64_t vocab, const int32_t *parameters, int32_t *results);
 
