@@ -15,7 +15,7 @@ import (
 
 func newBenchCommand() *cobra.Command {
 	bench := &cobra.Command{Use: "bench", Short: "Measure the engine, or any OpenAI server"}
-	bench.AddCommand(newBenchStepCommand(), newBenchTrainCommand(), newBenchLoadCommand(), newBenchMathCommand(), newBenchCompareCommand())
+	bench.AddCommand(newBenchStepCommand(), newBenchQualityCommand(), newBenchTrainCommand(), newBenchLoadCommand(), newBenchMathCommand(), newBenchCompareCommand())
 	return bench
 }
 

@@ -22,6 +22,12 @@ func (f *formFlags) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.weights, "weights", "auto", "on xla:cpu f32, bf16, int8 or int4 on native kernels, or graph for XLA's own code; auto = native, as they are, where that can be")
 	flags.StringVar(&f.kv, "kv", "auto", "keys and values: f32, bf16 or, on native kernels, f16 or int8; auto = as the weights are loaded")
+	f.addKernels(c)
+}
+
+// addKernels adds what is said of native kernels whatever the form.
+func (f *formFlags) addKernels(c *cobra.Command) {
+	flags := c.Flags()
 	flags.StringVar(&f.level, "kernel-level", "auto", "instruction set of native kernels: plain, avx2, avx512 or vnni; auto = the best that there is")
 	flags.IntVar(&f.threads, "kernel-threads", 0, "threads of native kernels; 0 = one for each processor")
 }
@@ -48,16 +54,8 @@ func (b *backend) describeForm() string {
 
 // read gives the form and the type of keys and values, those of weights of dtype unless another was asked for.
 func (f *formFlags) read(dtype dtypes.DType) (engine.Form, dtypes.DType, error) {
-	if f.threads < 0 {
-		return "", 0, fmt.Errorf("--kernel-threads %d: want at least 1, or 0 for one for each processor", f.threads)
-	}
-	if f.threads > 0 {
-		native.SetThreads(f.threads)
-	}
-	if f.level != "auto" && f.level != "" {
-		if err := native.Use(f.level); err != nil {
-			return "", 0, fmt.Errorf("--kernel-level: %w", err)
-		}
+	if err := f.useKernels(); err != nil {
+		return "", 0, err
 	}
 	form, err := engine.ParseForm(f.weights)
 	if err != nil {
@@ -68,4 +66,20 @@ func (f *formFlags) read(dtype dtypes.DType) (engine.Form, dtypes.DType, error) 
 		return "", 0, errors.New("--kv " + f.kv + ": want f32, bf16, f16, int8 or auto")
 	}
 	return form, kv, nil
+}
+
+// useKernels sets native kernels up.
+func (f *formFlags) useKernels() error {
+	if f.threads < 0 {
+		return fmt.Errorf("--kernel-threads %d: want at least 1, or 0 for one for each processor", f.threads)
+	}
+	if f.threads > 0 {
+		native.SetThreads(f.threads)
+	}
+	if f.level != "auto" && f.level != "" {
+		if err := native.Use(f.level); err != nil {
+			return fmt.Errorf("--kernel-level: %w", err)
+		}
+	}
+	return nil
 }
