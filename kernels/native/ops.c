@@ -143,7 +143,9 @@ typedef struct {
 } Attention;
 
 static void put(int kind, char *page, int64_t at, float x) {
+  const float most = kind == PAGES_F16 ? 65504 : 0x1.fep127f;
   if (!(x - x == 0)) x = 0; // what masked positions are multiplied by must be finite, whoever owns the page next
+  if (kind != PAGES_F32) x = x > most ? most : x < -most ? -most : x;
   if (kind == PAGES_F32) ((float *)page)[at] = x;
   else ((uint16_t *)page)[at] = kind == PAGES_F16 ? to_half(x) : to_bf16(x);
 }

@@ -155,9 +155,12 @@ func (p Packed) setPages(pool, layer, keys, values *Node) *Node {
 	return DynamicUpdateSlice(pool, both, []*Node{MulScalar(layer, 2), zero, zero, zero})
 }
 
-// write stores rows [seqs, tokens, kvHeads, headDim]; what is not finite as zero.
+// write stores rows [seqs, tokens, kvHeads, headDim]: what is not finite as zero, what is too large for the type as its largest number.
 func (p Packed) write(pool, slots, rows *Node) *Node {
 	rows = Where(IsFinite(rows), rows, ZerosLike(rows))
+	if most := map[native.Pages]float64{native.PagesBF16: 0x1.fep127, native.PagesF16: 65504}[p.Pages]; most > 0 {
+		rows = ClipScalar(rows, -most, most)
+	}
 	return kernels.PageWrite(pool, slots, ConvertDType(Reshape(rows, -1, p.Config.KVHeads, p.Config.HeadDim), p.pageType()))
 }
 
