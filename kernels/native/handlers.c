@@ -26,6 +26,7 @@ static int matrix(const ffi_buffer *b, int64_t columns) { return ffi_is(b, FFI_F
 // run_of reads a batch [seqs, 3 tokens + pages + 1] i32.
 static const char *run_of(const ffi_frame *f, const ffi_buffer *batch, Run *r) {
   if (!attribute(f, "tokens", &r->tokens) || !attribute(f, "pages", &r->pages) || r->tokens < 1 || r->pages < 1) return "an attribute of the batch is missing";
+  if (r->tokens > 1 << 24 || r->pages > 1 << 24) return "an attribute of the batch is too large";
   if (!ffi_is(batch, FFI_S32, 2) || batch->dims[1] != 3 * r->tokens + r->pages + 1) return "the batch has another width";
   r->batch = batch->data;
   r->seqs = batch->dims[0];
@@ -38,7 +39,7 @@ static const char *pool_of(const ffi_frame *f, const Model *m, const ffi_buffer 
   if (!attribute(f, "page_tokens", &r->page_tokens) || !attribute(f, "page_kind", &kind)) return "an attribute of the pool is missing";
   r->page_kind = (int)kind;
   if (!ffi_is(in, FFI_U8, 4) || in->dims[0] != 2 * m->layers || in->dims[2] != m->kv_heads) return "the pool has another shape";
-  if (kind < 0 || kind >= PAGES_KINDS || r->page_tokens < 1 || (size_t)in->dims[3] != page_bytes((int)kind, r->page_tokens, m->head_dim)) return "the pool has pages of another size";
+  if (kind < 0 || kind >= PAGES_KINDS || r->page_tokens < 1 || r->page_tokens > 1 << 16 || (size_t)in->dims[3] != page_bytes((int)kind, r->page_tokens, m->head_dim)) return "the pool has pages of another size";
   if (!out || in->data != out->data) return "BUG: the pool is not updated in place";
   r->pool = out->data;
   r->pool_pages = in->dims[1];
