@@ -22,6 +22,8 @@ type forward struct {
 	pageTokens int
 	kvType     dtypes.DType
 	packed     *llama.Packed // nil = the plain graph
+
+	windowBytes int64 // bound on all windows together; 0 = there are none
 }
 
 func (f *forward) poolShape() shapes.Shape {
@@ -48,7 +50,12 @@ func (f *forward) spec(b Bucket) device.Spec {
 		{Name: "batch", Shape: shapes.Make(dtypes.Int32, b.Seqs, b.batchWidth()), Alias: -1},
 		{Name: "cos", Shape: table, Alias: -1}, {Name: "sin", Shape: table, Alias: -1},
 	}
-	params = append(append(params, f.weightParams()...), f.poolParams(b.results())...)
+	params = append(params, f.weightParams()...)
+	if f.windowed(b) {
+		params = append(params, f.windowParams(b, b.results())...)
+		return device.Spec{Name: b.String() + "_windowed", Params: params, Build: func(in []*Node) []*Node { return f.buildWindowed(b, in) }}
+	}
+	params = append(params, f.poolParams(b.results())...)
 	if f.packed != nil {
 		return device.Spec{Name: b.String() + "_packed", Params: params, Build: func(in []*Node) []*Node { return f.buildPacked(b, in) }}
 	}

@@ -21,6 +21,7 @@ type MemoryRequest struct {
 	PageTokens       int
 	MaxContextTokens int
 	GatherBytes      int64 // bound on what one layer's attention gathers (RunnerConfig.GatherBytes)
+	WindowBytes      int64 // bound on windows: on go RunnerConfig.GatherBytes, elsewhere 0
 	LogitsBytes      int64 // bound on the logits of a scored batch (RunnerConfig.LogitsBytes)
 
 	Pages     int     // wanted size of the pools; 0 = as much as is useful within PoolShare
@@ -106,9 +107,9 @@ func (r *MemoryRequest) validate() error {
 			return fmt.Errorf("plan memory: %s must be at least 1, got %d", f.name, f.value)
 		}
 	}
-	if r.Pages < 0 || r.PoolShare < 0 || r.PoolShare > 1 || r.GatherBytes < 0 || r.LogitsBytes < 0 {
-		return fmt.Errorf("plan memory: Pages %d, PoolShare %v, GatherBytes %d, LogitsBytes %d; want none below 0 and a share of at most 1",
-			r.Pages, r.PoolShare, r.GatherBytes, r.LogitsBytes)
+	if r.Pages < 0 || r.PoolShare < 0 || r.PoolShare > 1 || r.GatherBytes < 0 || r.WindowBytes < 0 || r.LogitsBytes < 0 {
+		return fmt.Errorf("plan memory: Pages %d, PoolShare %v, GatherBytes %d, WindowBytes %d, LogitsBytes %d; want none below 0 and a share of at most 1",
+			r.Pages, r.PoolShare, r.GatherBytes, r.WindowBytes, r.LogitsBytes)
 	}
 	return nil
 }
@@ -132,7 +133,7 @@ func (r *MemoryRequest) choosePages(p MemoryPlan, perContext int) int {
 }
 
 // activations is an upper estimate: f32 intermediates of one layer for a full step (a compiler reuses them from layer to
-// layer), what attention gathers, and the logits with three copies for sampling.
+// layer), what attention gathers, windows, and the logits with three copies for sampling.
 func (r *MemoryRequest) activations() int64 {
 	c := r.Model
 	perToken := int64(4*c.Hidden + 2*(c.Heads+2*c.KVHeads)*c.HeadDim + 3*c.FFN)
@@ -140,6 +141,7 @@ func (r *MemoryRequest) activations() int64 {
 		r.GatherBytes = 0 // native attention reads pages where they are
 	}
 	gather := min(r.GatherBytes, int64(r.MaxSlots)*int64(r.MaxContextTokens)*int64(2*c.KVHeads*c.HeadDim)*4)
+	gather += min(r.WindowBytes, int64(r.MaxSlots)*int64(r.MaxContextTokens)*int64(2*c.Layers*c.KVHeads*c.HeadDim*r.KVBytes))
 	logits := max(r.LogitsBytes, int64(r.MaxSlots)*int64(c.Vocab)*4)
 	return 4*perToken*int64(r.StepTokens) + gather + 4*logits
 }

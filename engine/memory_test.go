@@ -74,3 +74,18 @@ func TestPlanMemoryAsAsked(t *testing.T) {
 		t.Errorf("pages of 0 tokens: %v; want an error that names PageTokens", err)
 	}
 }
+
+// TestPlanMemoryOfWindows: windows count up to their bound, and never for more than every slot at full length.
+func TestPlanMemoryOfWindows(t *testing.T) {
+	r := llama1B()
+	without, err := engine.PlanMemory(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bound, want := range map[int64]int64{256 << 20: 256 << 20, 1 << 40: 8 * 4096 * 2 * 16 * 8 * 64 * 2} {
+		r.WindowBytes = bound
+		if p, err := engine.PlanMemory(r); err != nil || p.Activations-without.Activations != want {
+			t.Errorf("windows bound to %d: activations grew by %d (%v); want %d", bound, p.Activations-without.Activations, err, want)
+		}
+	}
+}

@@ -25,7 +25,7 @@ type RunnerConfig struct {
 	MaxContextTokens int          // positions of a Sequence, at most
 	KVType           dtypes.DType // of the pools: Float32, BFloat16 or, on native kernels, Float16 or Int8
 	Form             Form         // how the model runs
-	GatherBytes      int64        // bound on the keys and values that one layer's attention gathers; larger batches are split
+	GatherBytes      int64        // bound on the keys and values that one layer's attention gathers; larger batches are split; on go also on windows
 	LogitsBytes      int64        // bound on the logits of a scored batch; larger ones are split
 	Background       bool         // compile Buckets in the background, running in larger ones meanwhile
 }
@@ -48,6 +48,7 @@ type DeviceRunner struct {
 	pools    []*tensors.Tensor // K and V of layer 0, K and V of layer 1, ...; on native kernels one of all
 	policies map[int64]*published
 	prepared prepared
+	windows  windows
 	busy     time.Duration
 }
 
@@ -64,6 +65,10 @@ func NewDeviceRunner(d *device.Device, first *model.Policy, c RunnerConfig) (*De
 	if r.forward.packed, err = ChooseForm(d, cfg, c.Form, r.forward.weights[0].DType, c.KVType, c.PageTokens); err != nil {
 		return nil, err
 	}
+	if d.Kind() == device.Go {
+		r.forward.windowBytes = c.GatherBytes
+	}
+	r.windows.writes = make([]int64, c.Pages)
 	r.draws = newDraws(d, cfg.Vocab)
 	if c.Background {
 		r.draws.sampler.CompileInBackground()
@@ -250,7 +255,11 @@ func (r *DeviceRunner) runSome(g *group, all []Row, list []int, out []RowResult)
 	if policy == nil {
 		panic(fmt.Sprintf("BUG: got a row of version %d; want one that is published", g.version))
 	}
-	made, err := r.step(b, program, policy, all, list)
+	step := r.step
+	if r.forward.windowed(b) {
+		list, step = r.windows.place(all, list, r.config.PageTokens), r.stepOnWindows
+	}
+	made, err := step(b, program, policy, all, list)
 	if err != nil {
 		return 0, err
 	}
@@ -276,21 +285,31 @@ func (r *DeviceRunner) step(b Bucket, p *device.Program, policy *published, all 
 	if err != nil {
 		return nil, fmt.Errorf("run %v: %w", b, err)
 	}
+	for _, i := range list {
+		row := &all[i]
+		r.windows.wrote(row.Pages[row.Start/r.config.PageTokens:]...)
+	}
 	return out, nil
 }
 
 // runOnPools appends the pools to args, runs p and takes the updated pools from the end of its results. If that fails the pools
 // are gone, for they were given away: new ones are made and ErrPoolsLost is told.
 func (r *DeviceRunner) runOnPools(p *device.Program, args []*tensors.Tensor) ([]*tensors.Tensor, error) {
-	start := time.Now()
-	out, err := p.Run(append(args, r.pools...)...)
-	r.busy += time.Since(start)
+	out, err := r.timed(p, append(args, r.pools...))
 	if err != nil {
 		return nil, errors.Join(err, ErrPoolsLost, r.resetPools())
 	}
 	results := len(out) - len(r.pools)
 	copy(r.pools, out[results:])
 	return out[:results], nil
+}
+
+// timed runs a program.
+func (r *DeviceRunner) timed(p *device.Program, args []*tensors.Tensor) ([]*tensors.Tensor, error) {
+	start := time.Now()
+	out, err := p.Run(args...)
+	r.busy += time.Since(start)
+	return out, err
 }
 
 // copyPages duplicates pages in every pool.
@@ -304,6 +323,7 @@ func (r *DeviceRunner) copyPages(copies []PageCopy) error {
 		from[i], to[i] = 0, -1 // -1 = not copied
 		if i < len(copies) {
 			from[i], to[i] = copies[i].From, copies[i].To
+			r.windows.wrote(copies[i].To)
 		}
 	}
 	program := r.copies[n]
@@ -326,6 +346,7 @@ func (r *DeviceRunner) copyPages(copies []PageCopy) error {
 // resetPools makes empty pools, all zero: attention may read what no Sequence wrote, and it must be finite.
 func (r *DeviceRunner) resetPools() error {
 	freeAll(r.pools)
+	r.windows.drop()
 	r.pools = nil
 	zero := tensors.FromShape(shapes.Make(r.forward.poolShape().DType))
 	defer zero.FinalizeAll()
@@ -353,6 +374,7 @@ func (r *DeviceRunner) Close() {
 	r.prepared.drop()
 	r.prepared.mu.Unlock()
 	freeAll(r.pools)
+	r.windows.drop()
 	freeAll([]*tensors.Tensor{r.cos, r.sin})
 }
 

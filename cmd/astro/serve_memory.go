@@ -31,6 +31,9 @@ func planMemory(b *backend, o serveOptions, kind device.Kind, dtype dtypes.DType
 	r := engine.MemoryRequest{Model: b.config, WeightBytes: dtype.Size(), KVBytes: b.kvType.Size(), Packed: b.packed, WeightSets: sets, Available: available,
 		MaxSlots: o.maxSlots, StepTokens: o.stepTokens(), PageTokens: o.pageTokens, MaxContextTokens: b.context,
 		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes}
+	if kind == device.Go {
+		r.WindowBytes = engine.DefaultGatherBytes
+	}
 	plan, err := engine.PlanMemory(r)
 	if err != nil || o.kvBytes == 0 {
 		return plan, err

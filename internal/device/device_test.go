@@ -245,3 +245,25 @@ func TestParseMeminfo(t *testing.T) {
 		t.Errorf("got %d; want 0 where MemAvailable is missing", available)
 	}
 }
+
+// TestHostBytes: on go a result's memory can be read and changed, and later runs see that; elsewhere it is an error.
+func TestHostBytes(t *testing.T) {
+	onEach(t, func(t *testing.T, d *Device) {
+		p := compile(t, d, counter(4))
+		state := run(t, p, tensors.FromValue([]float32{1, 1, 1, 1}), tensors.FromShape(f32(4)))[1]
+		bytes, err := d.HostBytes(state)
+		if d.kind != Go {
+			if err == nil {
+				t.Error("a tensor of XLA was given to the host")
+			}
+			return
+		}
+		if err != nil || len(bytes) != 16 {
+			t.Fatalf("%d bytes of 4 f32 (%v); want 16", len(bytes), err)
+		}
+		clear(bytes)
+		if got := tensors.MustCopyFlatData[float32](state); got[0] != 0 {
+			t.Errorf("cleared tensor reads %v; want zeros", got)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
@@ -53,4 +54,20 @@ func address(b compute.Buffer) uintptr {
 		return 0
 	}
 	return v.Pointer()
+}
+
+// HostBytes are a tensor's elements where the go backend keeps them. They may be read and changed until the tensor is donated or freed.
+func (d *Device) HostBytes(t *tensors.Tensor) ([]byte, error) {
+	if d.kind != Go {
+		return nil, fmt.Errorf("backend %s keeps tensors out of the host's reach", d.kind)
+	}
+	b, err := t.Buffer(d.backend, 0)
+	if err != nil {
+		return nil, err
+	}
+	flat, err := b.Data()
+	if err != nil {
+		return nil, err
+	}
+	return dtypes.UnsafeByteSliceFromAny(flat), nil
 }

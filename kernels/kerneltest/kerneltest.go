@@ -22,6 +22,7 @@ func Run(t *testing.T, d *device.Device) {
 	t.Run("PageWrite", func(t *testing.T) { each(t, 12, func(t *testing.T, r *rand.Rand) { pageWrite(t, d, r) }) })
 	t.Run("PageCopy", func(t *testing.T) { each(t, 6, func(t *testing.T, r *rand.Rand) { pageCopy(t, d, r) }) })
 	t.Run("PagedAttention", func(t *testing.T) { each(t, 16, func(t *testing.T, r *rand.Rand) { pagedAttention(t, d, r) }) })
+	t.Run("WindowAttention", func(t *testing.T) { each(t, 12, func(t *testing.T, r *rand.Rand) { windowAttention(t, d, r) }) })
 	t.Run("Product", func(t *testing.T) { products(t, d) })
 	t.Run("TokenLogprobs", func(t *testing.T) { tokenLogprobs(t, d) })
 }
@@ -145,6 +146,49 @@ func pagedAttention(t *testing.T, d *device.Device, r *rand.Rand) {
 		tensors.FromFlatDataAndDimensions(b.table, b.seqs, b.maxPages), tensors.FromFlatDataAndDimensions(b.positions, b.seqs, b.tokens))
 	compare(t, out, b.attend(scale), 1e-5)
 }
+
+// windowAttention lays the Sequences' pages side by side, but for the last seen token of some, which is written then.
+func windowAttention(t *testing.T, d *device.Device, r *rand.Rand) {
+	b := randomQueries(r)
+	b.tokens, b.q, b.positions = 1, b.q[:b.seqs*b.kvHeads*b.group*b.headDim], b.positions[:b.seqs]
+	length, scale := b.maxPages*b.pageTokens, 1/math.Sqrt(float64(b.headDim))
+	at, rows := make([]int32, b.seqs), [2][]float32{}
+	lines := [2][]float32{make([]float32, b.seqs*b.kvHeads*length*b.headDim), make([]float32, b.seqs*b.kvHeads*length*b.headDim)}
+	for seq := range b.seqs {
+		at[seq] = pick32(r, b.positions[seq], -1)
+		for h := range b.kvHeads {
+			for p := range length {
+				from := b.at(int(b.table[seq*b.maxPages+p/b.pageTokens])*b.pageTokens+p%b.pageTokens, h)
+				to := ((seq*b.kvHeads+h)*length + p) * b.headDim
+				for i, pool := range [][]float32{b.k, b.v} {
+					row := pool[from:][:b.headDim]
+					if p == int(b.positions[seq]) {
+						rows[i] = append(rows[i], row...)
+					}
+					if p != int(at[seq]) {
+						copy(lines[i][to:], row)
+					}
+				}
+			}
+		}
+	}
+	qShape := shapes.Make(dtypes.Float32, b.seqs, 1, b.kvHeads*b.group, b.headDim)
+	window, row := shapes.Make(dtypes.Float32, b.seqs*b.kvHeads, length, b.headDim), shapes.Make(dtypes.Float32, b.seqs, b.kvHeads, b.headDim)
+	out := run(t, d, device.Spec{Name: "windows", Params: []device.Param{
+		{Name: "q", Shape: qShape, Alias: -1}, {Name: "k", Shape: window, Alias: 1}, {Name: "v", Shape: window, Alias: 2},
+		{Name: "newk", Shape: row, Alias: -1}, {Name: "newv", Shape: row, Alias: -1},
+		{Name: "at", Shape: shapes.Make(dtypes.Int32, b.seqs), Alias: -1}, {Name: "positions", Shape: shapes.Make(dtypes.Int32, b.seqs, 1), Alias: -1},
+	}, Build: func(in []*graph.Node) []*graph.Node {
+		k, v := kernels.WindowWrite(in[1], in[5], in[3]), kernels.WindowWrite(in[2], in[5], in[4])
+		return []*graph.Node{kernels.WindowAttention(in[0], k, v, in[6], scale), k, v}
+	}}, tensors.FromFlatDataAndDimensions(b.q, qShape.Dimensions...),
+		tensors.FromFlatDataAndDimensions(lines[0], window.Dimensions...), tensors.FromFlatDataAndDimensions(lines[1], window.Dimensions...),
+		tensors.FromFlatDataAndDimensions(rows[0], row.Dimensions...), tensors.FromFlatDataAndDimensions(rows[1], row.Dimensions...),
+		tensors.FromFlatDataAndDimensions(at, b.seqs), tensors.FromFlatDataAndDimensions(b.positions, b.seqs, 1))
+	compare(t, out, b.attend(scale), 1e-5)
+}
+
+func pick32(r *rand.Rand, of ...int32) int32 { return of[r.IntN(len(of))] }
 
 // attend is the definition: every query by itself, in float64.
 func (b queries) attend(scale float64) []float32 {
