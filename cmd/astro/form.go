@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"astro/engine"
 	"astro/internal/device"
@@ -42,6 +43,15 @@ func (b *backend) chooseForm(o serveOptions, d *device.Device, dtype dtypes.DTyp
 		err = errors.New("--kv f16 needs native kernels, which this model or backend cannot use: use f32 or bf16")
 	}
 	return form, err
+}
+
+// warnOfRounding says before anything is learned that the trainer, which computes in f32, may refuse what this form draws.
+func (b *backend) warnOfRounding(o serveOptions, log *slog.Logger) {
+	if o.learn == "" || b.kvType == dtypes.Float32 && (b.packed == nil || b.packed.Weights == native.F32) {
+		return
+	}
+	log.Warn("the trainer computes in f32: updates are refused where its log-probabilities are more than 0.05 from those of this form, which all may be; --weights f32 --kv f32 learns",
+		"weights", o.form.weights, "kv", b.kvType)
 }
 
 // read gives the form and the type of keys and values, those of weights of dtype unless another was asked for.
