@@ -1,7 +1,9 @@
 package quality
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"astro/engine"
 	"astro/internal/device"
@@ -49,7 +51,7 @@ func measure(d *device.Device, policy *model.Policy, f Form, texts []Text, o Opt
 	return t.taken, t.run()
 }
 
-// config has room for the longest text and answer, and a queue that holds all.
+// config has room for the longest text and answer, a queue that holds all, and steps that cut no chunk: fewer shapes are compiled.
 func config(m model.Config, texts []Text, o Options) engine.Config {
 	longest, total := 2, 0
 	for _, t := range texts {
@@ -58,13 +60,15 @@ func config(m model.Config, texts []Text, o Options) engine.Config {
 	}
 	c := engine.DefaultConfig(m.Vocab, slots, min(longest, m.MaxPositions))
 	c.EOS, c.PageTokens, c.ChunkTokens, c.PrefixCache = m.EOS, pageTokens, chunkTokens, false
+	c.StepTokens = slots * chunkTokens
 	c.MaxQueuedRequests, c.MaxQueuedTokens = 2*len(texts), max(total, c.MaxContextTokens)
 	return c
 }
 
+// submit queues texts by length, so that those of one step are of one shape, and then prompts.
 func (t *trial) submit(texts []Text, answers, maxTokens int) error {
-	for i, text := range texts {
-		number, err := t.scheduler.Submit(engine.Request{Prompt: text.Tokens, N: 1, Params: sampler.Greedy(), Score: true, ScoreTopN: sampler.MaxTopLogprobs})
+	for _, i := range byLength(texts) {
+		number, err := t.scheduler.Submit(engine.Request{Prompt: texts[i].Tokens, N: 1, Params: sampler.Greedy(), Score: true, ScoreTopN: sampler.MaxTopLogprobs})
 		if err != nil {
 			return fmt.Errorf("score text %d: %w", i+1, err)
 		}
@@ -78,6 +82,16 @@ func (t *trial) submit(texts []Text, answers, maxTokens int) error {
 		t.answered[number] = i
 	}
 	return nil
+}
+
+// byLength lists the texts' indexes, the shortest first.
+func byLength(texts []Text) []int {
+	order := make([]int, len(texts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(texts[a].Tokens), len(texts[b].Tokens)) })
+	return order
 }
 
 // run steps until all has been said.

@@ -58,6 +58,7 @@ func ParseForm(name string) (Form, error) {
 	return Form{form, kvType}, nil
 }
 
+// String is the name that ParseForm reads.
 func (f Form) String() string {
 	for name, t := range kvTypes {
 		if t == f.KV {

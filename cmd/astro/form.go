@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"astro/engine"
 	"astro/internal/device"
@@ -50,6 +51,13 @@ func (b *backend) describeForm() string {
 		return "graph"
 	}
 	return fmt.Sprintf("native, weights %s, keys and values %s, %s, %d threads", b.packed.Weights, b.kvType, native.Used(), native.Threads())
+// warnOfRounding says before anything is learned that the trainer, which computes in f32, may refuse what this form draws.
+func (b *backend) warnOfRounding(o serveOptions, log *slog.Logger) {
+	if o.learn == "" || b.kvType == dtypes.Float32 && (b.packed == nil || b.packed.Weights == native.F32) {
+		return
+	}
+	log.Warn("the trainer computes in f32: updates are refused where its log-probabilities are more than 0.05 from those of this form, which all may be; --weights f32 --kv f32 learns",
+		"weights", o.form.weights, "kv", b.kvType)
 }
 
 // read gives the form and the type of keys and values, those of weights of dtype unless another was asked for.

@@ -286,6 +286,7 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 	if err != nil {
 		return nil, err
 	}
+	b.warnOfRounding(o, log)
 	plan, err := planMemory(b, o, d.Kind(), dtype)
 	if err != nil {
 		return nil, err

@@ -62,6 +62,7 @@ var examples = []example{
 	{"imports", "server/a.go", `package server; import _ "github.com/gomlx/gomlx/core/graph"`, "graphs stay"},
 	{"imports", "benchmarks/load/a.go", `package load; import _ "astro/engine"`, "HTTP only"},
 	{"imports", "benchmarks/step/a.go", `package step; import _ "astro/engine"`, ""},
+	{"imports", "benchmarks/quality/a.go", `package quality; import _ "astro/engine"`, ""},
 
 	{"core", "engine/kvcache/a.go", `package kvcache; import _ "time"`, "decides"},
 	{"core", "engine/scheduler.go", "package engine\nfunc f() { go f() }", "no goroutine"},
