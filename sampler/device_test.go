@@ -358,7 +358,9 @@ func TestForbiddenLogits(t *testing.T) {
 		flat[vocab+35], flat[2*vocab+3] = -5, float32(math.NaN())
 		s := NewDevice(d, vocab)
 		defer s.Close()
-		row := func(temperature float32) *Row { return &Row{Params: Params{Temperature: temperature, TopP: 1, Seed: 5}} }
+		row := func(temperature float32) *Row {
+			return &Row{Params: Params{Temperature: temperature, TopP: 1, Seed: 5}}
+		}
 		for _, temperature := range []float32{0, 1} {
 			choices, errs := drawAll(t, s, flat, []*Row{row(temperature), row(temperature), row(temperature)})
 			if !errors.Is(errs[0], ErrNothingAllowed) || errs[1] != nil || choices[1].Token != 35 || !errors.Is(errs[2], ErrNotFinite) {

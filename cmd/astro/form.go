@@ -51,6 +51,8 @@ func (b *backend) describeForm() string {
 		return "graph"
 	}
 	return fmt.Sprintf("native, weights %s, keys and values %s, %s, %d threads", b.packed.Weights, b.kvType, native.Used(), native.Threads())
+}
+
 // warnOfRounding says before anything is learned that the trainer, which computes in f32, may refuse what this form draws.
 func (b *backend) warnOfRounding(o serveOptions, log *slog.Logger) {
 	if o.learn == "" || b.kvType == dtypes.Float32 && (b.packed == nil || b.packed.Weights == native.F32) {
