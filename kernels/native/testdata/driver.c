@@ -310,6 +310,7 @@ int main(int argc, char **argv) {
   for (long i = 0; i < rounds; i++) {
     seed = (first + (uint64_t)i) * 0x2545f4914f6cdd1du;
     round_of_all();
+    if (i % 20 == 19) printf("driver: round %ld\n", i + 1), fflush(stdout);
   }
   printf("driver: %ld rounds, levels 0 to %d\n", rounds, best_level());
   return 0;
