@@ -24,9 +24,14 @@ type Rater struct{ Key, Name string }
 
 // Waiting gives completions that have a reward, were never learned from, have not expired and were rated before the given time, those
 // first that were served first; at most limit.
-func (s *Store) Waiting(ctx context.Context, limit int, ratedBefore time.Time) (rated []Rated, err error) {
+func (s *Store) Waiting(ctx context.Context, limit int, ratedBefore time.Time) ([]Rated, error) {
+	return s.WaitingAfter(ctx, 0, limit, ratedBefore)
+}
+
+// WaitingAfter is Waiting for completions behind the one with this Seq.
+func (s *Store) WaitingAfter(ctx context.Context, seq int64, limit int, ratedBefore time.Time) (rated []Rated, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
-		all, err := collect(tx, readCompletion, waitingQuery, ratedBefore.UnixMilli(), s.options.Now().UnixMilli(), limit)
+		all, err := collect(tx, readCompletion, waitingQuery, ratedBefore.UnixMilli(), s.options.Now().UnixMilli(), limit, seq)
 		if err != nil {
 			return err
 		}
@@ -37,7 +42,7 @@ func (s *Store) Waiting(ctx context.Context, limit int, ratedBefore time.Time) (
 }
 
 const (
-	waitingQuery = "SELECT " + completionColumns + ` FROM waiting CROSS JOIN completions AS c USING(seq) WHERE c.expires_ms > ?2 AND EXISTS (
+	waitingQuery = "SELECT " + completionColumns + ` FROM waiting CROSS JOIN completions AS c USING(seq) WHERE waiting.seq > ?4 AND c.expires_ms > ?2 AND EXISTS (
   SELECT 1 FROM feedback AS f WHERE f.completion_id = c.id AND f.choice = c.choice AND f.superseded = 0 AND f.created_ms <= ?1) ORDER BY waiting.seq LIMIT ?3`
 	votesQuery = "SELECT " + feedbackColumns + " FROM feedback WHERE completion_id = ? AND choice = ? AND superseded = 0 AND created_ms <= ? ORDER BY seq"
 )

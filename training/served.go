@@ -18,22 +18,47 @@ type served struct {
 }
 
 // takeServed adds the rated completions that wait. Those of one prompt are a group; what has no group of contrast is compared with
-// all others of its kind (REINFORCE with the mean reward as its baseline).
+// all others of its kind (REINFORCE with the mean reward as its baseline). What is too old is dropped until fresh ones are found: where more
+// is rated than can be learned from, it would keep their place for ever.
 func (l *Loop) takeServed(ctx context.Context, u *update) error {
-	rated, err := l.store.Waiting(ctx, lookAhead*l.config.Served.Completions, time.Now().Add(-l.config.Served.Delay))
-	if err != nil {
-		return err
+	page, before := lookAhead*l.config.Served.Completions, time.Now().Add(-l.config.Served.Delay)
+	var fresh []feedback.Rated
+	var dropped []feedback.Used
+	for seq, looks := int64(0), 0; looks < maxLooks; looks++ {
+		rated, err := l.store.WaitingAfter(ctx, seq, page, before)
+		if err != nil {
+			return err
+		}
+		for _, r := range rated {
+			seq = r.Seq
+			if u.tooOld(r, l.config) {
+				dropped = append(dropped, feedback.Used{Completion: r.ID, Choice: r.Choice})
+			} else {
+				fresh = append(fresh, r)
+			}
+		}
+		if len(rated) < page || len(fresh) >= page { // shares may leave out some
+			break
+		}
 	}
-	if len(u.groups) == 0 && len(rated) < l.config.Served.AtLeast {
+	if len(u.groups) == 0 && len(fresh)+len(dropped) < l.config.Served.AtLeast {
 		return nil // they wait for more
 	}
-	u.addServed(rated, l.config)
+	u.dropped = append(u.dropped, dropped...)
+	u.addServed(fresh, l.config)
 	return nil
 }
 
-// lookAhead is how many times as many completions are looked at as are learned from: where more come than can be learned from, those that
-// became too old are dropped and do not keep the place of fresh ones.
-const lookAhead = 8
+// Rated completions are looked at in pages of lookAhead times as many as an update learns from, at most maxLooks of them.
+const (
+	lookAhead = 4
+	maxLooks  = 64
+)
+
+// tooOld says that a completion cannot be learned from: too many versions behind, or longer than a row.
+func (u *update) tooOld(r feedback.Rated, c LoopConfig) bool {
+	return len(r.Spans) == 0 || u.version < newest(r.Spans) || u.version-r.Spans[0].Version > c.Served.MaxStaleness || !c.Learn.Fits(len(r.Prompt), len(r.Output))
+}
 
 // influence counts how many completions of an update each key and each rater has rated.
 type influence struct {
@@ -70,18 +95,12 @@ func (n *influence) take(raters []feedback.Rater) (key, rater bool) {
 	return false, false
 }
 
-// addServed makes groups of rated completions, and drops those that are too old or cannot be learned from. What is beyond the share of a
-// key or a rater waits for the next update.
+// addServed makes groups of rated completions that are fresh. What is beyond the share of a key or a rater waits for the next update.
 func (u *update) addServed(rated []feedback.Rated, c LoopConfig) {
 	shares := newInfluence(&c.Served)
 	byPrompt, order := map[string]*grpo.Group{}, []string{}
 	for _, r := range rated {
 		used := feedback.Used{Completion: r.ID, Choice: r.Choice}
-		behind := u.version - newest(r.Spans)
-		if len(r.Spans) == 0 || behind < 0 || u.version-r.Spans[0].Version > c.Served.MaxStaleness || !c.Learn.Fits(len(r.Prompt), len(r.Output)) {
-			u.dropped = append(u.dropped, used)
-			continue
-		}
 		if len(u.rated) == c.Served.Completions {
 			continue // they wait for the next update
 		}
@@ -95,7 +114,7 @@ func (u *update) addServed(rated []feedback.Rated, c LoopConfig) {
 		}
 		byPrompt[key].Rollouts = append(byPrompt[key].Rollouts, rolloutOf(r, len(u.rated)))
 		u.rated = append(u.rated, served{used, r.Reward})
-		u.stale += float64(behind)
+		u.stale += float64(u.version - newest(r.Spans))
 	}
 	alone := grpo.Group{Problem: -1}
 	for _, key := range order {
