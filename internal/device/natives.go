@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -30,8 +29,6 @@ func (n *natives) close() map[string]unsafe.Pointer {
 	return maps.Clone(n.handlers)
 }
 
-var targetName = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
-
 // DeclareNative makes the C function handler (ffi_handler of internal/device/ffi/ffi.h) callable from programs on xla:cpu as target,
 // lower-case words joined by "_". It is called from an init, once per target. Executables are kept on disk and find the function by
 // target alone: a function whose operands, attributes or meaning change needs a new target, such as one that ends with its version.
@@ -39,7 +36,7 @@ func DeclareNative(target string, handler unsafe.Pointer) {
 	theNatives.mu.Lock()
 	defer theNatives.mu.Unlock()
 	switch {
-	case !targetName.MatchString(target):
+	case !functionName.MatchString(target):
 		panic(fmt.Sprintf("BUG: native function %q; want lower-case words joined by _", target))
 	case handler == nil:
 		panic(fmt.Sprintf("BUG: native function %s is NULL", target))
@@ -94,7 +91,7 @@ func CustomCall(f Signature, target string, attributes map[string]any, aliases m
 func attributeText(target string, attributes map[string]any) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
-		if !targetName.MatchString(name) {
+		if !functionName.MatchString(name) {
 			panic(fmt.Sprintf("BUG: attribute %q of native function %s; want lower-case words joined by _", name, target))
 		}
 		switch v := attributes[name].(type) {

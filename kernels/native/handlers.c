@@ -3,13 +3,11 @@
 #include "handlers.h"
 #include "native.h"
 
-static int attribute(const ffi_frame *f, const char *name, int64_t *to) { return ffi_int(f, name, to); }
-
 // model_of reads the attributes that say what a blob is.
 static const char *model_of(const ffi_frame *f, Model *m) {
-  if (!attribute(f, "weights", &m->weights) || !attribute(f, "hidden", &m->hidden) || !attribute(f, "heads", &m->heads) ||
-      !attribute(f, "kv_heads", &m->kv_heads) || !attribute(f, "head_dim", &m->head_dim) || !attribute(f, "ffn", &m->ffn) ||
-      !attribute(f, "layers", &m->layers) || !attribute(f, "vocab", &m->vocab) || !attribute(f, "tied", &m->tied) || !ffi_float(f, "eps", &m->eps))
+  if (!ffi_int(f, "weights", &m->weights) || !ffi_int(f, "hidden", &m->hidden) || !ffi_int(f, "heads", &m->heads) ||
+      !ffi_int(f, "kv_heads", &m->kv_heads) || !ffi_int(f, "head_dim", &m->head_dim) || !ffi_int(f, "ffn", &m->ffn) ||
+      !ffi_int(f, "layers", &m->layers) || !ffi_int(f, "vocab", &m->vocab) || !ffi_int(f, "tied", &m->tied) || !ffi_float(f, "eps", &m->eps))
     return "an attribute of the model is missing";
   return check_model(m);
 }
@@ -21,11 +19,16 @@ static const char *blob_is(const Model *m, const ffi_buffer *b) {
   return 0;
 }
 
+static const char *layer_is(const Model *m, const ffi_buffer *layer) {
+  if (!ffi_is(layer, FFI_S32, 0) || *(int32_t *)layer->data < 0 || *(int32_t *)layer->data >= m->layers) return "there is no such layer";
+  return 0;
+}
+
 static int matrix(const ffi_buffer *b, int64_t columns) { return ffi_is(b, FFI_F32, 2) && b->dims[1] == columns; }
 
 // run_of reads a batch [seqs, 3 tokens + pages + 1] i32.
 static const char *run_of(const ffi_frame *f, const ffi_buffer *batch, Run *r) {
-  if (!attribute(f, "tokens", &r->tokens) || !attribute(f, "pages", &r->pages) || r->tokens < 1 || r->pages < 1) return "an attribute of the batch is missing";
+  if (!ffi_int(f, "tokens", &r->tokens) || !ffi_int(f, "pages", &r->pages) || r->tokens < 1 || r->pages < 1) return "an attribute of the batch is missing";
   if (r->tokens > 1 << 24 || r->pages > 1 << 24) return "an attribute of the batch is too large";
   if (!ffi_is(batch, FFI_S32, 2) || batch->dims[1] != 3 * r->tokens + r->pages + 1) return "the batch has another width";
   r->batch = batch->data;
@@ -36,7 +39,7 @@ static const char *run_of(const ffi_frame *f, const ffi_buffer *batch, Run *r) {
 // pool_of reads a pool [2 layers, pages, kv_heads, page_bytes] u8, which must be the memory of a result.
 static const char *pool_of(const ffi_frame *f, const Model *m, const ffi_buffer *in, const ffi_buffer *out, Run *r) {
   int64_t kind;
-  if (!attribute(f, "page_tokens", &r->page_tokens) || !attribute(f, "page_kind", &kind)) return "an attribute of the pool is missing";
+  if (!ffi_int(f, "page_tokens", &r->page_tokens) || !ffi_int(f, "page_kind", &kind)) return "an attribute of the pool is missing";
   r->page_kind = (int)kind;
   if (!ffi_is(in, FFI_U8, 4) || in->dims[0] != 2 * m->layers || in->dims[2] != m->kv_heads) return "the pool has another shape";
   if (kind < 0 || kind >= PAGES_KINDS || r->page_tokens < 1 || r->page_tokens > 1 << 16 || (size_t)in->dims[3] != page_bytes((int)kind, r->page_tokens, m->head_dim)) return "the pool has pages of another size";
@@ -80,7 +83,7 @@ ffi_error *native_attention(ffi_frame *f) { // x, layer, batch, cos, sin, blob, 
   REFUSE(f, "attention", pool_of(f, &m, ffi_operand(f, 6), ffi_result(f, 1), &r));
   if (!matrix(cos, m.head_dim / 2) || !matrix(sin, m.head_dim / 2) || sin->dims[0] != cos->dims[0]) return ffi_fail(f, "attention: the rope tables have another shape");
   if (!matrix(x, m.hidden) || !matrix(y, m.hidden) || x->dims[0] != r.seqs * r.tokens || y->dims[0] != x->dims[0]) return ffi_fail(f, "attention: x has another shape");
-  if (!ffi_is(layer, FFI_S32, 0) || *(int32_t *)layer->data < 0 || *(int32_t *)layer->data >= m.layers) return ffi_fail(f, "attention: there is no such layer");
+  REFUSE(f, "attention", layer_is(&m, layer));
   r.cos = cos->data, r.sin = sin->data, r.positions = cos->dims[0];
   REFUSE(f, "attention", check_run(&m, &r));
   attention(&m, ffi_operand(f, 5)->data, *(int32_t *)layer->data, &r, x->data, y->data);
@@ -92,7 +95,7 @@ ffi_error *native_mlp(ffi_frame *f) { // x, layer, blob -> y
   const ffi_buffer *x = ffi_operand(f, 0), *layer = ffi_operand(f, 1), *y = ffi_result(f, 0);
   REFUSE(f, "mlp", blob_is(&m, ffi_operand(f, 2)));
   if (!matrix(x, m.hidden) || !matrix(y, m.hidden) || x->dims[0] != y->dims[0]) return ffi_fail(f, "mlp: x has another shape");
-  if (!ffi_is(layer, FFI_S32, 0) || *(int32_t *)layer->data < 0 || *(int32_t *)layer->data >= m.layers) return ffi_fail(f, "mlp: there is no such layer");
+  REFUSE(f, "mlp", layer_is(&m, layer));
   mlp(&m, ffi_operand(f, 2)->data, *(int32_t *)layer->data, x->dims[0], x->data, y->data);
   return 0;
 }

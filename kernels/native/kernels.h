@@ -11,14 +11,14 @@ typedef struct {
 
 // Queries are rows of one kv head with the positions that they see: [0, seen).
 typedef struct {
-  int64_t n, head_dim, page_tokens, stride; // stride between rows of q and of out, in floats
-  const float *const *q;                    // n rows
+  int64_t n, head_dim, page_tokens;
+  const float *const *q; // n rows
   float *const *out;
   const int32_t *seen;
   float scale;
   const int32_t *table;
   const char *keys, *values; // of the layer, at this head of page 0
-  size_t page, page_stride;  // bytes of a head's page, and from page to page
+  size_t page_stride;        // bytes from page to page
   int kind;
   float *room; // attention_room() floats
 } Queries;
@@ -44,7 +44,8 @@ typedef struct {
 extern const Kernels kernels_plain, kernels_avx2, kernels_avx512, kernels_vnni;
 const Kernels *kernels(void); // those of level()
 
-static inline size_t attention_room(int64_t head_dim) { return (size_t)QUERIES * (SPAN + 2 * (size_t)head_dim + 4) + 2 * (size_t)SPAN * (size_t)head_dim; }
+// Scores, sums, maxima and totals of all queries, then a page as floats, which has at most SPAN positions.
+static inline size_t attention_room(int64_t head_dim) { return (size_t)QUERIES * (SPAN + (size_t)head_dim + 2) + (size_t)SPAN * (size_t)head_dim; }
 
 static inline float from_half(uint16_t h) {
   uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;

@@ -199,17 +199,16 @@ static void attend_tasks(void *arg, int64_t from, int64_t to) {
   const Run *r = a->r;
   int64_t dim = m->head_dim, group = m->heads / m->kv_heads, blocks = (r->tokens + a->block - 1) / a->block;
   const float *q[QUERIES];
-  float *out[QUERIES], *room = scratch(SCRATCH_TASK, attention_room(dim) * sizeof *room + (size_t)(r->page_tokens * dim) * sizeof *room);
+  float *out[QUERIES], *room = scratch(SCRATCH_TASK, attention_room(dim) * sizeof *room);
   int32_t seen[QUERIES];
   for (int64_t task = from; task < to; task++) {
     int64_t head = task % m->kv_heads, block = task / m->kv_heads % blocks, seq = task / m->kv_heads / blocks;
     const int32_t *l = line(r, seq);
     int64_t first = block * a->block, last = least(first + a->block, r->tokens);
     for (int64_t g0 = 0; g0 < group; g0 += QUERIES / a->block) {
-      Queries s = {.head_dim = dim, .page_tokens = r->page_tokens, .q = q, .out = out, .seen = seen, .scale = 0, .table = l + 3 * r->tokens,
-                   .keys = a->keys + (size_t)head * a->page, .values = a->values + (size_t)head * a->page, .page = a->page, .page_stride = a->stride,
+      Queries s = {.head_dim = dim, .page_tokens = r->page_tokens, .q = q, .out = out, .seen = seen, .scale = 1 / __builtin_sqrtf((float)dim), .table = l + 3 * r->tokens,
+                   .keys = a->keys + (size_t)head * a->page, .values = a->values + (size_t)head * a->page, .page_stride = a->stride,
                    .kind = r->page_kind, .room = room};
-      s.scale = 1 / __builtin_sqrtf((float)dim);
       for (int64_t t = first; t < last; t++)
         for (int64_t g = g0; g < least(group, g0 + QUERIES / a->block); g++, s.n++) {
           int64_t row = seq * r->tokens + t, h = head * group + g;

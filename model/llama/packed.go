@@ -89,6 +89,9 @@ func (p Packed) CopyPages(from, to, pool *Node) *Node {
 
 // Pack makes a blob of a model's weights in the order of model.Layout. There is no other way than the native one, for what rounds weights.
 func (p Packed) Pack(weights []*Node) *Node {
+	if err := device.Natives(device.KindOf(weights[0].Graph())); err != nil {
+		panic(fmt.Sprintf("BUG: weights are packed without native functions: %v; want a Packed that was chosen for the device", err))
+	}
 	in := make([]*Node, len(weights))
 	for i, w := range weights {
 		in[i] = ConvertDType(w, dtypes.Float32)
