@@ -75,6 +75,18 @@ test-asan: ## build the C kernels with the address, undefined-behaviour and thre
 check-neon: ## compile the C kernels for arm64 where a compiler for it is here (aarch64-linux-gnu-gcc, zig, PYTHON with ziglang), else say so
 	@scripts/neon-kernels.sh
 
+.PHONY: cuda-aot-wheels
+cuda-aot-wheels: ## fetch what compiles for CUDA without a GPU (about 255 MB, once), or say why it cannot be had
+	@scripts/cuda-aot.sh
+
+.PHONY: test-cuda-aot
+test-cuda-aot: native cuda-aot-wheels ## compile four layers of the 1B and 8B shapes for an H200: aliases, copies, temporary memory (no GPU needed)
+	@scripts/test-cuda-aot.sh cut
+
+.PHONY: cuda-aot-full
+cuda-aot-full: native cuda-aot-wheels ## the same with all layers and every Bucket
+	@scripts/test-cuda-aot.sh full
+
 .PHONY: test-timing
 test-timing: ## whether the time to refuse an API key tells how much of it was right (R2): Welch's t, on a quiet machine
 	@ASTRO_TIMING=1 go test -count 1 -v -run TimingTellsNothing ./server/auth/ | grep -v '^=== '

@@ -133,7 +133,7 @@ func (r *MemoryRequest) choosePages(p MemoryPlan, perContext int) int {
 }
 
 // activations is an upper estimate: f32 intermediates of one layer for a full step (a compiler reuses them from layer to
-// layer), what attention gathers, windows, and the logits with three copies for sampling.
+// layer), what attention gathers, windows, and the logits with four copies for sampling.
 func (r *MemoryRequest) activations() int64 {
 	c := r.Model
 	perToken := int64(4*c.Hidden + 2*(c.Heads+2*c.KVHeads)*c.HeadDim + 3*c.FFN)
@@ -143,7 +143,7 @@ func (r *MemoryRequest) activations() int64 {
 	gather := min(r.GatherBytes, int64(r.MaxSlots)*int64(r.MaxContextTokens)*int64(2*c.KVHeads*c.HeadDim)*4)
 	gather += min(r.WindowBytes, int64(r.MaxSlots)*int64(r.MaxContextTokens)*int64(2*c.Layers*c.KVHeads*c.HeadDim*r.KVBytes))
 	logits := max(r.LogitsBytes, int64(r.MaxSlots)*int64(c.Vocab)*4)
-	return 4*perToken*int64(r.StepTokens) + gather + 4*logits
+	return 4*perToken*int64(r.StepTokens) + gather + 5*logits
 }
 
 // countWeights is the number of a model's parameters.

@@ -73,6 +73,7 @@ func pageWriteBody(kind device.Kind, f device.Signature) string {
 func PageCopy(pool, from, to *Node) *Node {
 	d := pool.Shape().Dimensions
 	flat := Reshape(pool, d[0], d[1]*d[2]*d[3])
-	rows := Gather(flat, Reshape(MaxScalar(from, 0), -1, 1))
+	// Apart from the scatter: one operation of both would read the pool that it writes, so that a GPU's compiler would copy the pool.
+	rows := OptimizationBarrier(Gather(flat, Reshape(MaxScalar(from, 0), -1, 1)))
 	return Reshape(setRows(flat, Reshape(to, -1, 1), rows), d...)
 }

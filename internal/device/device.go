@@ -49,6 +49,7 @@ type Device struct {
 	kind    Kind
 	backend compute.Backend
 	plugin  string // the plugin's file; "" for Go
+	target  Target // "" = the device is here
 	cache   *execcache.Cache
 	skipped []error // why Auto passed over better backends
 	programs
@@ -219,7 +220,7 @@ func KindOf(g *graph.Graph) Kind {
 func deviceOf(b compute.Backend) *Device {
 	opened.Lock()
 	defer opened.Unlock()
-	for _, devices := range []iter.Seq[*Device]{maps.Values(opened.byKind), maps.Values(opened.background)} {
+	for _, devices := range []iter.Seq[*Device]{maps.Values(opened.byKind), maps.Values(opened.background), maps.Values(targets)} {
 		for d := range devices {
 			if d.backend == b {
 				return d

@@ -41,8 +41,9 @@ var pluginFiles = map[Kind]pluginFile{
 // (ASTRO_XLA_CPU_PLUGIN, ASTRO_XLA_CUDA_PLUGIN), in .cache/xla-cpu (or xla-cuda) of the working directory and its parents up to
 // the one with go.mod, and beside the executable (../.cache/xla-cpu, ./xla-cpu, ../lib/astro). A file that is named but absent is
 // an error, not a reason to look further.
-func FindPlugin(kind Kind, dir string) (string, error) {
-	f := pluginFiles[kind]
+func FindPlugin(kind Kind, dir string) (string, error) { return pluginFiles[kind].find(dir) }
+
+func (f pluginFile) find(dir string) (string, error) {
 	if dir != "" {
 		if found := f.in(dir); found != "" {
 			return found, nil

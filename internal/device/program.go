@@ -109,11 +109,11 @@ func (p *Program) build(s Spec) (err error) {
 	if err := p.checkOutputs(out); err != nil {
 		return err
 	}
-	if err := p.graph.Compile(out...); err != nil {
-		return err
+	err = p.graph.Compile(out...)
+	if p.compiled = r.compiled; p.device.target != "" && r.compiled.Optimized != nil {
+		return nil // go-xla got no executable
 	}
-	p.compiled = r.compiled
-	return nil
+	return err
 }
 
 // panicError keeps GoMLX's own errors as they are; anything else is a defect and brings its stack.
@@ -180,6 +180,9 @@ func (p *Program) Run(args ...*tensors.Tensor) ([]*tensors.Tensor, error) {
 func (p *Program) checkArgs(args []*tensors.Tensor) error {
 	if p.closed {
 		return fmt.Errorf("it is closed")
+	}
+	if p.device.target != "" {
+		return fmt.Errorf("%w: %s", ErrNotHere, p.device.target)
 	}
 	if len(args) != len(p.params) {
 		return fmt.Errorf("it takes %d arguments, not %d", len(p.params), len(args))

@@ -21,7 +21,19 @@ func Memory(kind device.Kind, c model.Config, rows, rowTokens int, o Config) int
 	if o.LayerCheckpoints {
 		kept = layer + f32Bytes*n*int64(c.Hidden)*int64(c.Layers)
 	}
-	return f32Bytes*sets*c.Params() + kept + LogitBytes(kind, c.Vocab, rows*rowTokens, o)
+	return f32Bytes*sets*c.Params() + kept + headBytes(c, o) + LogitBytes(kind, c.Vocab, rows*rowTokens, o)
+}
+
+// headBytes are for what is as large as the head, besides it: its gradient, which is whole before it is added to others, and where the
+// head is the embedding, that turned.
+func headBytes(c model.Config, o Config) (n int64) {
+	if o.LoRA.Rank == 0 {
+		n++
+	}
+	if c.TiedHead {
+		n++
+	}
+	return n * f32Bytes * int64(c.Vocab) * int64(c.Hidden)
 }
 
 // LogitBytes is what the logits of so many tokens take with their gradient, a chunk of them at a time if they are many.

@@ -20,12 +20,16 @@ enum {
   FN_Error_Destroy = 0,
   FN_Error_Message = 1,
   FN_Error_GetCode = 2,
+  FN_Plugin_Initialize = 3,
   FN_Client_PlatformVersion = 14,
   FN_Client_Compile = 20,
   FN_Executable_Destroy = 40,
+  FN_Executable_OptimizedProgram = 48,
   FN_Executable_Serialize = 49,
   FN_LoadedExecutable_GetExecutable = 51,
   FN_Executable_DeserializeAndLoad = 56,
+  FN_TopologyDescription_Create = 82,
+  FN_Compile = 89,
   FN_Executable_GetCompiledMemoryStats = 96,
 };
 
@@ -60,9 +64,22 @@ typedef struct {
   int64_t generated_code_size_in_bytes, argument_size_in_bytes, output_size_in_bytes, alias_size_in_bytes, temp_size_in_bytes;
   int64_t host_generated_code_size_in_bytes, host_argument_size_in_bytes, host_output_size_in_bytes, host_alias_size_in_bytes,
       host_temp_size_in_bytes;
+  int64_t later[16]; // fields of newer plugins, which refuse a struct that lacks them; older ones leave them alone
 } Executable_GetCompiledMemoryStats_Args;
+typedef struct { HEAD } Plugin_Initialize_Args;
+typedef struct { HEAD void *executable; Program *program; } Executable_OptimizedProgram_Args;
+typedef struct { HEAD const char *name; size_t name_size; int type; const char *string_value; size_t value_size; } NamedValue; // type 0 = string
+typedef struct { HEAD const char *name; size_t name_size; const NamedValue *options; size_t num_options; void *topology; } TopologyDescription_Create_Args;
+typedef struct {
+  HEAD const void *topology;
+  const Program *program;
+  const char *compile_options;
+  size_t compile_options_size;
+  void *client, *executable;
+} Compile_Args;
 
 // What Go calls. Every function that can fail returns NULL for success or a malloc'ed message, which the caller frees.
+char *interposer_table(const char *path, const Table **table); // the plugin's own
 char *interposer_open(const char *path, int slot, Table **patched);
 void *interposer_error(const char *message, size_t size);
 void *interposer_compile(int slot, Client_Compile_Args *args);
@@ -75,3 +92,8 @@ char *interposer_memory(int slot, void *loaded, Executable_GetCompiledMemoryStat
 
 // interposer_taken turns a plugin's error into its message and frees the error; no error gives NULL.
 char *interposer_taken(int slot, void *error);
+
+// Compiling for a device that is not here (target.c). A target's plugin has no client, and no other plugin its slot.
+char *interposer_target(const char *path, const char *config, const char *shape, void **target);
+char *interposer_target_compile(void *target, const char *text, size_t size, const char *options, size_t options_size,
+                                Executable_GetCompiledMemoryStats_Args *memory, char **optimized, size_t *optimized_size);

@@ -29,6 +29,9 @@ func interposerCompile(slot C.int, args *C.Client_Compile_Args) (failed unsafe.P
 	if err != nil {
 		return newError(err.Error())
 	}
+	if p.Target != nil {
+		return p.compileForTarget(program)
+	}
 	key := p.key(slot, args, program.Text)
 	cached := p.load(slot, args, key)
 	if !cached {
@@ -42,9 +45,21 @@ func interposerCompile(slot C.int, args *C.Client_Compile_Args) (failed unsafe.P
 		if err != nil {
 			return newError("memory of the executable: " + err.Error())
 		}
-		program.Done(Compiled{memory, cached})
+		program.Done(Compiled{Memory: memory, Cached: cached})
 	}
 	return nil
+}
+
+// compileForTarget compiles the program where it cannot be loaded; so it always returns an error.
+func (p *registered) compileForTarget(program Rewritten) unsafe.Pointer {
+	compiled, err := p.Target.compile(program.Text)
+	if err != nil {
+		return newError(err.Error())
+	}
+	if program.Done != nil {
+		program.Done(compiled)
+	}
+	return newError(errOnTarget.Error())
 }
 
 // newError makes a PJRT_Error that the patched table knows how to read and free.
@@ -120,11 +135,15 @@ func memoryOf(slot C.int, loaded unsafe.Pointer) (Memory, error) {
 	if err := message(C.interposer_memory(slot, loaded, &m)); err != nil {
 		return Memory{}, err
 	}
+	return memoryFrom(&m), nil
+}
+
+func memoryFrom(m *C.Executable_GetCompiledMemoryStats_Args) Memory {
 	return Memory{
 		Code:      int64(m.generated_code_size_in_bytes),
 		Arguments: int64(m.argument_size_in_bytes),
 		Outputs:   int64(m.output_size_in_bytes),
 		Temporary: int64(m.temp_size_in_bytes),
 		Aliased:   int64(m.alias_size_in_bytes),
-	}, nil
+	}
 }

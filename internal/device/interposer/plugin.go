@@ -33,6 +33,10 @@ type Config struct {
 	// its text is part of the error that the caller of the compilation gets. It runs on the caller's goroutine, many at once.
 	Compile func(text string) (Rewritten, error)
 
+	// Target, if it is not nil, gets the programs in place of the plugin, whose client then only serves to build graphs. Every compilation
+	// ends with an error, after Rewritten.Done was told.
+	Target *Target
+
 	Cache *execcache.Cache // of compiled executables; nil = none
 	Host  string           // names the machine that executables are compiled for (CPU model and features); part of the cache's key
 
@@ -49,8 +53,9 @@ type Rewritten struct {
 
 // Compiled describes a fresh executable.
 type Compiled struct {
-	Memory Memory
-	Cached bool // read from the cache, not compiled
+	Memory    Memory
+	Cached    bool   // read from the cache, not compiled
+	Optimized []byte // on a Target: the program as the compiler's passes left it, a HloModuleProtoWithConfig; else nil
 }
 
 // Memory is what an executable needs on the device, in bytes.

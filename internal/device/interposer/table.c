@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS 2      // plugins per process: an override gets no context, so each plugin has functions of its own
+#define SLOTS 3      // plugins per process: an override gets no context, so each plugin has functions of its own
 #define TABLE_MAX 512 // entries of our copy: a function that an old plugin lacks reads as NULL, not past its table
 static const Table *real[SLOTS];
 
@@ -75,14 +75,16 @@ static void *error_code(int slot, Error_GetCode_Args *a) {
   static void *compile##S(Client_Compile_Args *a) { return interposerCompile(S, a); }
 OVERRIDES(0)
 OVERRIDES(1)
+OVERRIDES(2)
 static void *const overrides[SLOTS][4] = {
     {destroy0, message0, code0, compile0},
     {destroy1, message1, code1, compile1},
+    {destroy2, message2, code2, compile2},
 };
 
 static char *failure(const char *text) { return strdup(text ? text : "unknown reason"); }
 
-static char *open_table(const char *path, const Table **table) {
+char *interposer_table(const char *path, const Table **table) {
   void *library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
   if (!library) return failure(dlerror());
   const Table *(*get)(void) = (const Table *(*)(void))dlsym(library, "GetPjrtApi");
@@ -98,7 +100,7 @@ static char *open_table(const char *path, const Table **table) {
 // interposer_open loads the plugin and makes its patched table, which lives as long as the process.
 char *interposer_open(const char *path, int slot, Table **patched) {
   if (slot < 0 || slot >= SLOTS) return failure("too many plugins in one process");
-  char *error = open_table(path, &real[slot]);
+  char *error = interposer_table(path, &real[slot]);
   if (error) return error;
   Table *t = calloc(1, offsetof(Table, fn) + sizeof(void *) * TABLE_MAX);
   memcpy(t, real[slot], real[slot]->struct_size);

@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"testing"
+
+	"astro/internal/device"
+	"astro/internal/device/devicetest"
+	"astro/model"
+	"astro/model/modeltest"
+
+	"github.com/gomlx/compute/dtypes"
+)
+
+// What an H200 would run, as its compiler left it: pools are updated in place and copied nowhere, and temporary
+// memory stays within what PlanMemory prints. Models have their true widths; without ASTRO_TEST_CUDA_AOT=full, four of their layers.
+func TestProgramsForH200(t *testing.T) {
+	d := devicetest.H200(t)
+	for name, shape := range map[string]func(layers, positions int) model.Config{"1b": modeltest.Llama1B, "8b": modeltest.Llama8B} {
+		t.Run(name, func(t *testing.T) {
+			layers := 4
+			if devicetest.Full() {
+				layers = map[string]int{"1b": 16, "8b": 32}[name]
+			}
+			checkForward(t, d, shape(layers, aotPositions))
+		})
+	}
+}
+
+const (
+	aotPositions = 4096
+	aotSlots     = 64
+	aotChunk     = 512
+	aotContext   = 1024
+	aotPage      = 16
+)
+
+func checkForward(t *testing.T, d *device.Device, c model.Config) {
+	f := forwardFor(c)
+	plan := aotRequest(c)
+	pool := int64(f.poolShape().Memory())
+	for _, b := range aotBuckets() {
+		devicetest.Check(t, d, f.spec(b), devicetest.Bounds{TemporaryBytes: plan.activations(), CopyBytes: pool})
+	}
+	devicetest.Check(t, d, f.copySpec(4), devicetest.Bounds{TemporaryBytes: pool / 64, CopyBytes: pool})
+}
+
+// aotBuckets are a decode, a prefill and a scored prefill, or all that a server of such limits can want.
+func aotBuckets() (list []Bucket) {
+	pages := aotContext / aotPage
+	if !devicetest.Full() {
+		return []Bucket{{Seqs: aotSlots, Tokens: 1, Pages: pages}, {Seqs: 1, Tokens: aotChunk, Pages: pages}, {Seqs: 1, Tokens: 128, Pages: pages, Score: true}}
+	}
+	for n := 1; n <= 4*aotSlots; n *= 2 {
+		list = append(list, Bucket{Seqs: n, Tokens: 1, Pages: pages}, Bucket{Seqs: n, Tokens: 1, Pages: 4 * pages})
+	}
+	for n := 32; n <= 4*aotChunk; n *= 2 {
+		list = append(list, Bucket{Seqs: 1, Tokens: n, Pages: pages}, Bucket{Seqs: 1, Tokens: n, Pages: 4 * pages})
+	}
+	return list
+}
+
+func forwardFor(c model.Config) *forward {
+	f := &forward{config: c, positions: c.MaxPositions, pages: 2 * 4 * aotSlots * aotContext / aotPage, pageTokens: aotPage, kvType: dtypes.BFloat16}
+	for _, s := range model.Layout(c) {
+		f.weights = append(f.weights, s.Shape(dtypes.BFloat16))
+	}
+	return f
+}
+
+func aotRequest(c model.Config) *MemoryRequest {
+	return &MemoryRequest{Model: c, WeightBytes: 2, KVBytes: 2, WeightSets: 1, MaxSlots: aotSlots, StepTokens: aotSlots + aotChunk, PageTokens: aotPage,
+		MaxContextTokens: aotPositions, GatherBytes: DefaultGatherBytes, LogitsBytes: DefaultLogitsBytes}
+}

@@ -1,0 +1,66 @@
+// Package devicetest looks at programs that were compiled for a GPU that is not here.
+package devicetest
+
+import (
+	"os"
+	"testing"
+
+	"astro/internal/device"
+)
+
+// Full says that tests are to compile whole models and every Bucket, not cuts of them (`make cuda-aot-full`).
+func Full() bool { return os.Getenv("ASTRO_TEST_CUDA_AOT") == "full" }
+
+// H200 gives a device that compiles for an H200. Where the compiler is missing the test is skipped, unless ASTRO_TEST_CUDA_AOT is set, which
+// `make test-cuda-aot` does.
+func H200(t testing.TB) *device.Device {
+	t.Helper()
+	d, err := device.OpenTarget(device.TargetH200)
+	if err != nil && os.Getenv("ASTRO_TEST_CUDA_AOT") == "" {
+		t.Skipf("nothing is compiled for a GPU: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// Bounds are what a compiled program may do.
+type Bounds struct {
+	TemporaryBytes int64 // besides arguments and results, at most
+	CopyBytes      int64 // a single copy of an array is smaller than this; 0 = of any size
+}
+
+// Check compiles a program for a target and holds it to its bounds. That all aliases are kept is checked by the compilation itself.
+func Check(t testing.TB, d *device.Device, s device.Spec, b Bounds) device.ProgramInfo {
+	t.Helper()
+	p, err := d.Compile(s)
+	if err != nil {
+		t.Errorf("%v", err)
+		return device.ProgramInfo{}
+	}
+	defer p.Close()
+	info := p.Info()
+	t.Logf("%-28s %7.1f MiB in place, %8.1f MiB temporary of %8.1f planned, compiled in %.1f s", s.Name, mib(info.InPlaceBytes),
+		mib(info.TemporaryBytes), mib(b.TemporaryBytes), info.CompileTime.Seconds())
+	if info.TemporaryBytes > b.TemporaryBytes {
+		t.Errorf("%s needs %.1f MiB of temporary memory; the plan has %.1f", s.Name, mib(info.TemporaryBytes), mib(b.TemporaryBytes))
+	}
+	checkCopies(t, p, s.Name, b.CopyBytes)
+	return info
+}
+
+func checkCopies(t testing.TB, p *device.Program, name string, bytes int64) {
+	t.Helper()
+	m, err := p.Optimized()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range m.Instructions {
+		if i.InMemory && i.Opcode == "copy" && bytes > 0 && i.Shape.Bytes() >= bytes {
+			t.Errorf("%s copies %.1f MiB: %s in %s", name, mib(i.Shape.Bytes()), i.Name, i.Computation)
+		}
+	}
+}
+
+func mib(n int64) float64 { return float64(n) / (1 << 20) }

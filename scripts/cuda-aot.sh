@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Puts what compiles programs for a GPU that is not here into .cache/cuda-aot: XLA's CUDA plugin with ptxas and libdevice, from public
+# wheels pinned in scripts/cuda-aot.txt, fetched once through pip (about 255 MB). No driver and no GPU is needed. Where they cannot be had,
+# this says why in one line and ends with 0; a wheel with the wrong checksum is an error.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib.sh
+
+out=.cache/cuda-aot
+list=scripts/cuda-aot.txt
+plugin=$out/jax_plugins/xla_cuda13/xla_cuda_plugin.so
+
+without() { say "NOTHING IS COMPILED FOR A GPU: $*."; exit 0; }
+
+have() { [[ -s $plugin && -f $out/key && $(<"$out/key") == "$(sha256 "$list")" ]]; }
+if have; then exit 0; fi
+[[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] || without "the wheels are for Linux on x86-64, this is $(uname -s) on $(uname -m)"
+command -v python3 >/dev/null 2>&1 || without "python3 is missing, and the wheels are fetched with its pip"
+python3 -m pip --version >/dev/null 2>&1 || without "python3 has no pip, which fetches the wheels (package python3-pip)"
+
+mkdir -p "$out"
+exec 9>"$out/lock"
+flock 9
+if have; then exit 0; fi
+
+say "fetching what compiles for CUDA (about 255 MB, once)"
+fresh=$out/fresh
+rm -rf "$fresh"
+mkdir "$fresh"
+trap 'rm -rf "$fresh"' EXIT
+if ! python3 -m pip download --quiet --no-deps --only-binary=:all: --retries 2 --require-hashes --dest "$fresh" -r "$list" >"$out/pip.log" 2>&1; then
+  if grep -q 'DO NOT MATCH THE HASHES' "$out/pip.log"; then
+    fail "a wheel of $list has another checksum than the one this project was tested with; nothing was installed. See $out/pip.log"
+  fi
+  without "pip could not fetch the wheels of $list: $(grep -v '^$' "$out/pip.log" | tail -1)"
+fi
+
+for wheel in "$fresh"/*.whl; do python3 -m zipfile -e "$wheel" "$fresh/x"; done
+rm -rf "$out/jax_plugins" "$out/nvidia"
+mkdir -p "$out/nvidia/cu13/bin" "$out/nvidia/cu13/nvvm"
+mv "$fresh/x/jax_plugins" "$out/"
+mv "$fresh/x/nvidia/cu13/bin/ptxas" "$out/nvidia/cu13/bin/"
+mv "$fresh/x/nvidia/cu13/nvvm/libdevice" "$out/nvidia/cu13/nvvm/"
+chmod 0755 "$out/nvidia/cu13/bin/ptxas" "$plugin"
+sha256 "$list" >"$out/key"
+say "installed $out"
