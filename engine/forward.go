@@ -142,10 +142,11 @@ func (f *forward) lastRows(b Bucket, hidden, last *Node) *Node {
 }
 
 // storable turns keys or values [seqs, tokens, kvHeads, headDim] into rows of a pool. What is not finite is stored as zero:
-// attention multiplies masked positions by zero, and a NaN left behind by one Sequence would poison the next owner of its page.
+// attention multiplies masked positions by zero, and a NaN left behind by one Sequence would poison the next owner of its page. What
+// overflows the pool's type counts as not finite too.
 func (f *forward) storable(x *Node) *Node {
-	x = Where(IsFinite(x), x, ZerosLike(x))
-	return ConvertDType(Reshape(x, -1, f.config.KVHeads, f.config.HeadDim), f.kvType)
+	stored := ConvertDType(Reshape(x, -1, f.config.KVHeads, f.config.HeadDim), f.kvType)
+	return Where(IsFinite(ConvertDType(stored, dtypes.Float32)), stored, ZerosLike(stored))
 }
 
 // copySpec is the program that duplicates n pages: from [n] i32, to [n] i32, then all pools, updated in place.

@@ -16,6 +16,8 @@ const countTimeout = time.Second
 func (b *backend) measure(dtype string) telemetry.EngineState {
 	s, p := server.EngineState(b.engine, dtype), b.runner.Programs()
 	s.ProgramsReady, s.ProgramsPending = p.Ready, p.Pending
+	cache, _ := b.device.CacheStats()
+	s.ExecutablesCompiled, s.ExecutablesLoaded = cache.Misses+cache.Damaged, cache.Hits
 	return s
 }
 

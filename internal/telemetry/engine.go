@@ -21,7 +21,8 @@ type EngineState struct {
 	Steps, FailedSteps                       uint64
 	PolicyVersion                            int64
 
-	ProgramsReady, ProgramsPending int // compiled; wanted and not compiled yet
+	ProgramsReady, ProgramsPending         int   // compiled; wanted and not compiled yet
+	ExecutablesCompiled, ExecutablesLoaded int64 // by this process, where it keeps executables: made by the compiler; read from the cache on disk
 }
 
 // Queue is what waits of one class of requests.
@@ -54,6 +55,10 @@ var readings = []reading[EngineState]{
 	gauge("astro_programs_pending", "Programs that are wanted and not compiled yet; what they are for runs in larger ones.", func(s *EngineState) float64 {
 		return float64(s.ProgramsPending)
 	}),
+	counter("astro_executables_compiled_total", "Programs that the compiler made in this process, where executables are kept on disk.", func(s *EngineState) uint64 {
+		return uint64(s.ExecutablesCompiled)
+	}),
+	counter("astro_executables_loaded_total", "Programs that were read from the executable cache instead.", func(s *EngineState) uint64 { return uint64(s.ExecutablesLoaded) }),
 	gauge("astro_policy_version", "Version of the weights that new requests run on.", func(s *EngineState) float64 { return float64(s.PolicyVersion) }),
 }
 
