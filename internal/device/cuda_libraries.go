@@ -42,10 +42,7 @@ var cudaLibraries = []struct {
 	{"libcublas.so.13", "nvidia-cublas", true},
 	{"libnccl.so.2", "nvidia-nccl-cu13", false},
 	{"libcupti.so.13", "nvidia-cuda-cupti", false},
-	{"libcusparse.so.12", "nvidia-cusparse", false},
-	{"libcusolver.so.12", "nvidia-cusolver", false},
 	{"libcufft.so.12", "nvidia-cufft", false},
-	{"libnvshmem_host.so.3", "nvidia-nvshmem-cu13", false},
 	{"libcudnn.so.9", "nvidia-cudnn-cu13", true},
 }
 

@@ -174,6 +174,9 @@ func (d *Device) openXLA(o Options) error {
 		return err
 	}
 	b, err := xla.New(name + options)
+	if err != nil && d.cuda != nil {
+		return fmt.Errorf("%w (driver %s, plugin %s in %s)", err, cmp.Or(d.cuda.driver, "of an unknown version"), cmp.Or(d.cuda.version, "of an unknown version"), d.plugin)
+	}
 	if err != nil {
 		return err
 	}
