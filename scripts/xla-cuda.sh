@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Puts XLA's CUDA plugin, and the libraries and tools of NVIDIA that it uses, into .cache/xla-cuda: public wheels, pinned by version and
-# checksum in scripts/xla-cuda.txt, fetched by name through pip (whatever index pip is configured for). About 1.6 GB to fetch and 3.5 GB
+# checksum in scripts/requirements-xla-cuda.txt, fetched by name through pip (whatever index pip is configured for). About 1.6 GB to fetch and 3.5 GB
 # on disk. Needs neither a GPU nor a CUDA toolkit; to run programs the machine needs NVIDIA's driver, 580 or later.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
 
-wheels=scripts/xla-cuda.txt
+wheels=scripts/requirements-xla-cuda.txt
 out=.cache/xla-cuda
 plugin=$out/jax_plugins/xla_cuda13/xla_cuda_plugin.so
 
