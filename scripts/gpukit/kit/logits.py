@@ -1,8 +1,8 @@
 """logits.py ASTRO BACKEND FOLDER: log-probabilities of a small Llama with random weights, in bf16, by the engine and by transformers.
 
 The same weights run in both on the same kind of device. Both round activations to bf16 at other places, so no two implementations agree
-to the last bit: a log-probability may be 0.1 from transformers' at most and 0.01 in the mean, over prompts of some hundred tokens. For
-scale: transformers' own f32 run, printed beside, is about as far from its bf16 run."""
+to the last bit: a log-probability may be 0.15 from transformers' at most and 0.02 in the mean, over prompts of some hundred tokens. For
+scale: transformers' own f32 run is printed beside; on a CPU it was 0.03 and 0.007 from its bf16 run, and the engine 0.04 and 0.008."""
 import sys
 
 try:
@@ -17,7 +17,7 @@ import os
 
 from server import post, serve
 
-LARGEST, MEAN = 0.1, 0.01
+LARGEST, MEAN = 0.15, 0.02
 astro, backend, folder = sys.argv[1:]
 where = "cuda" if backend == "xla:cuda" else "cpu"
 if where == "cuda" and not torch.cuda.is_available():
@@ -47,7 +47,7 @@ def reference(ids, dtype):
 
 
 prompts = [torch.randint(2, vocab, (length,)).tolist() for length in (5, 17, 64, 200, 333)]
-with serve(astro, folder, backend, "--dtype", "bf16", "--weights", "graph", "--served-model-name", "random") as url:
+with serve(astro, folder, backend, "--dtype", "bf16", "--weights", "graph", "--gpu-memory-utilization", "0.3", "--served-model-name", "random") as url:
     ours = []
     for ids in prompts:
         answer = post(url + "/v1/completions", {"model": "random", "prompt": ids, "max_tokens": 1, "echo": True, "logprobs": 0, "temperature": 0})

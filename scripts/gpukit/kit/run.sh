@@ -1,30 +1,34 @@
 #!/usr/bin/env bash
-# Checks astro on this machine's GPU and prints a summary: run.sh [--backend xla:cuda] [--cuda-dir DIR] [--out DIR]
+# Checks astro on this machine's GPU and prints a summary: run.sh [--backend xla:cuda] [--cuda-dir DIR] [--out DIR] [--only PART,...] [--tests PATTERN]
 #   driver      the GPU and NVIDIA's driver are there
 #   doctor      the CUDA plugin is found, and compiles and runs a program
-#   tests       every test that runs on a device: kernels, sampler, engine, trainer
 #   answers     the demo model answers over HTTP
 #   logits      the engine's log-probabilities of a small random Llama equal those of transformers, where Python has torch and transformers
+#   tests       every test that runs on a device: the device layer, kernels, sampler, engine, trainer; --tests picks some, as go test -run does
 # Needs NVIDIA's driver and a python3 with a CUDA plugin (jax-cuda13-pjrt 0.10.2 to 0.12), and no Go, network or file outside this folder.
-# Nothing stops at the first failure; the exit status is that of the whole. Logs lie in --out (default: out, in this folder).
+# Nothing stops at the first failure; the exit status is that of the whole. Logs lie in --out (default: out, in this folder),
+# programs and what they keep in the folder work.
 set -uo pipefail
 kit=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 backend=xla:cuda
-out=
+out='' only='' pattern=.
 while (($#)); do
+  (($# > 1)) || { echo "run.sh: $1 lacks its value, or is no flag of this script" >&2; exit 2; }
   case $1 in
   --backend) backend=$2 ;;
-  --cuda-dir) export ASTRO_CUDA_DIR=$2 ;;
+  --cuda-dir) ASTRO_CUDA_DIR=$(cd "$2" && pwd) || exit 2; export ASTRO_CUDA_DIR ;;
   --out) out=$2 ;;
-  *) echo "run.sh: $1: no such flag; want --backend, --cuda-dir or --out" >&2; exit 2 ;;
+  --only) only=,$2, ;;
+  --tests) pattern=$2 ;;
+  *) echo "run.sh: $1: no such flag; want --backend, --cuda-dir, --out, --only or --tests" >&2; exit 2 ;;
   esac
-  shift 2 || { echo "run.sh: a flag lacks its value" >&2; exit 2; }
+  shift 2
 done
-out=${out:-$kit/out}
-mkdir -p "$out" || exit 2
+out=${out:-$kit/out} work=$kit/work
+mkdir -p "$out" "$work" || exit 2
 out=$(cd "$out" && pwd)
 cd "$kit" || exit 2
-export ASTRO_TEST_BACKENDS=$backend XDG_CACHE_HOME=$out/cache TMPDIR=${TMPDIR:-/tmp} HOME=${HOME:-/tmp}
+export ASTRO_TEST_BACKENDS=$backend XDG_CACHE_HOME=$work/cache TMPDIR=${TMPDIR:-/tmp} HOME=${HOME:-/tmp}
 summary=()
 failed=0
 
@@ -32,6 +36,7 @@ failed=0
 check() {
   local name=$1 status=0 started=$SECONDS verdict
   shift
+  [[ -z $only || $only == *,$name,* || $name == unpack ]] || return 0
   echo "== $name"
   "$@" >"$out/$name.log" 2>&1 || status=$?
   case $status in
@@ -43,7 +48,7 @@ check() {
 }
 
 unpack() {
-  python3 - "$out" <<'P'
+  python3 - "$work" <<'P'
 import gzip, os, shutil, sys
 for name in ("astro", "device.test"):
     path = os.path.join(sys.argv[1], name)
@@ -61,25 +66,27 @@ driver() {
 }
 
 doctor() {
-  "$out/astro" doctor || return
-  "$out/astro" doctor | grep -q "^$backend *works" || { echo "$backend does not work here: see above"; return 1; }
+  "$work/astro" doctor || return
+  "$work/astro" doctor | grep -q "^$backend *works" || { echo "$backend does not work here: see above"; return 1; }
 }
 
-tests() { "$out/device.test" -test.v -test.timeout 40m; }
+tests() { "$work/device.test" -test.v -test.run "$pattern" -test.timeout 40m; }
 
-answers() { python3 "$kit/serve.py" "$out/astro" "$kit/models/astro-countdown" "$backend"; }
+answers() { python3 "$kit/serve.py" "$work/astro" "$kit/models/astro-countdown" "$backend"; }
 
-logits() { python3 "$kit/logits.py" "$out/astro" "$backend" "$out/llama"; }
+logits() { python3 "$kit/logits.py" "$work/astro" "$backend" "$work/llama"; }
 
 check unpack unpack
 check driver driver
 check doctor doctor
-check tests tests
 check answers answers
 check logits logits
+check tests tests
 echo "== summary of astro on $backend"
-grep -E '^ *(--- FAIL|--- SKIP)' "$out/tests.log" | head -40
-printf '%s passed, %s failed, %s skipped (tests and their parts)\n' "$(grep -c -- '--- PASS' "$out/tests.log")" "$(grep -c -- '--- FAIL' "$out/tests.log")" "$(grep -c -- '--- SKIP' "$out/tests.log")"
+if [[ -f $out/tests.log ]]; then
+  grep -E '^ *(--- FAIL|--- SKIP)' "$out/tests.log" | head -40
+  printf '%s passed, %s failed, %s skipped (tests and their parts)\n' "$(grep -c -- '--- PASS' "$out/tests.log")" "$(grep -c -- '--- FAIL' "$out/tests.log")" "$(grep -c -- '--- SKIP' "$out/tests.log")"
+fi
 [[ -f $out/logits.log ]] && grep -E '^(largest|mean)' "$out/logits.log"
 printf '%s\n' "${summary[@]}"
 exit $failed
