@@ -32,6 +32,18 @@ native: .cache-tokenizers xla ## both native parts: libtokenizers.a (needed) and
 xla: ## fetch the XLA CPU plugin into .cache, or say why it cannot be had
 	@scripts/xla-cpu.sh
 
+.PHONY: cuda
+cuda: ## fetch the XLA CUDA plugin and NVIDIA's libraries into .cache/xla-cuda (1.6 GB)
+	@scripts/xla-cuda.sh
+
+.PHONY: gpu-kit
+gpu-kit: .cache-tokenizers ## lay out .cache/gpu-kit: program, device tests and fixtures in one small folder, for a machine with a GPU and no Go
+	@scripts/gpu-kit.sh
+
+.PHONY: gpu-kit-test
+gpu-kit-test: xla gpu-kit ## run the kit on xla:cpu from a folder elsewhere, with nothing of this one in reach
+	@scripts/gpu-kit-test.sh
+
 .PHONY: .cache-tokenizers
 .cache-tokenizers:
 	@scripts/libtokenizers.sh
@@ -141,6 +153,11 @@ bench: native build ## time steps of the demo model in process (BENCH_MODEL=DIR 
 image: ## build the container image astro (needs docker)
 	@command -v docker >/dev/null || { echo 'astro: docker is missing; `make rootfs` lays out the same root folder without it' >&2; exit 1; }
 	@docker build -t $(IMAGE) .
+
+.PHONY: image-cuda
+image-cuda: ## build the container image astro:cuda, for NVIDIA's GPUs (needs docker)
+	@command -v docker >/dev/null || { echo 'astro: docker is missing' >&2; exit 1; }
+	@docker build --target cuda -t $(IMAGE):cuda .
 
 .PHONY: rootfs
 rootfs: native build ## lay out the image's root folder in .cache/rootfs, without docker

@@ -5,31 +5,16 @@ import (
 
 	"astro/engine"
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 	"astro/model/modeltest"
 
 	"github.com/gomlx/compute/dtypes"
 )
 
-// onEachDevice runs a test on every backend that this machine has. A missing XLA plugin is told, not passed over in silence.
-func onEachDevice(t *testing.T, test func(t *testing.T, d *device.Device)) {
-	for _, kind := range []device.Kind{device.Go, device.XLACPU} {
-		t.Run(string(kind), func(t *testing.T) { test(t, openDevice(t, kind)) })
-	}
-}
+var onEachDevice = devicetest.OnEach
 
-// openDevice opens a backend, or skips the test where it is XLA's and the plugin is missing.
-func openDevice(t testing.TB, kind device.Kind) *device.Device {
-	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(kind)})
-	if err != nil && kind == device.XLACPU {
-		t.Skipf("the XLA CPU plugin is missing: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
+var openDevice = devicetest.Open
 
 // loadPolicy puts a fixture on a device as version 1, for as long as the test runs.
 func loadPolicy(t testing.TB, d *device.Device, f modeltest.Fixture, dtype dtypes.DType) *model.Policy {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -19,21 +20,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// onEach runs a test on every backend that this machine has. A missing XLA plugin is told, not passed over in silence.
-func onEach(t *testing.T, test func(t *testing.T, d *device.Device)) {
-	for _, kind := range []device.Kind{device.Go, device.XLACPU} {
-		t.Run(string(kind), func(t *testing.T) {
-			d, err := device.Open(device.Options{Backend: string(kind)})
-			if err != nil && kind == device.XLACPU {
-				t.Skipf("the XLA CPU plugin is missing: %v", err)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			test(t, d)
-		})
-	}
-}
+var onEach = devicetest.OnEach
 
 // drawAll draws for rows from flat [n, vocab], n >= len(rows).
 func drawAll(t *testing.T, s *Device, flat []float32, rows []*Row) ([]Choice, []error) {
@@ -306,7 +293,7 @@ func checkProgramsOnce(t *testing.T, d *device.Device, s *Device) {
 			compiled++
 		}
 	}
-	if want := map[device.Kind]int{device.XLACPU: 1}[d.Kind()]; compiled != want {
+	if want := map[device.Kind]int{device.XLACPU: 1, device.XLACUDA: 1}[d.Kind()]; compiled != want {
 		t.Errorf("%d programs were compiled; want %d", compiled, want)
 	}
 	s.Close()

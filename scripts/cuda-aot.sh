@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Puts what compiles programs for a GPU that is not here into .cache/cuda-aot: XLA's CUDA plugin with ptxas and libdevice, from public
-# wheels pinned in scripts/cuda-aot.txt, fetched once through pip (about 255 MB). No driver and no GPU is needed. Where they cannot be had,
-# this says why in one line and ends with 0; a wheel with the wrong checksum is an error.
+# wheels pinned in scripts/requirements-xla-cuda.txt, fetched once through pip (about 255 MB). No driver and no GPU is needed. Where they
+# cannot be had, this says why in one line and ends with 0; a wheel with the wrong checksum is an error.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
 
 out=.cache/cuda-aot
-list=scripts/cuda-aot.txt
+list=$out/requirements.txt
 plugin=$out/jax_plugins/xla_cuda13/xla_cuda_plugin.so
 
 without() { say "NOTHING IS COMPILED FOR A GPU: $*."; exit 0; }
+
+mkdir -p "$out"
+grep -E '^(jax-cuda13-pjrt|nvidia-cuda-nvcc|nvidia-nvvm)==' scripts/requirements-xla-cuda.txt >"$list"
 
 have() { [[ -s $plugin && -f $out/key && $(<"$out/key") == "$(sha256 "$list")" ]]; }
 if have; then exit 0; fi
@@ -18,7 +21,6 @@ if have; then exit 0; fi
 command -v python3 >/dev/null 2>&1 || without "python3 is missing, and the wheels are fetched with its pip"
 python3 -m pip --version >/dev/null 2>&1 || without "python3 has no pip, which fetches the wheels (package python3-pip)"
 
-mkdir -p "$out"
 exec 9>"$out/lock"
 flock 9
 if have; then exit 0; fi

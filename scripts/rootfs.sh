@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The root folder of the container image, with and without docker.
 #   lay DIR   puts astro's own files under DIR (the Dockerfile does this in its build stage)
+#   lay-cuda DIR  puts what `make cuda` fetched there, as far as programs need it
 #   build     .cache/rootfs: the same, and the shared libraries of this machine, so that it can be entered with chroot
 #   test      runs the binary in .cache/rootfs as user 65532 on a read-only tree with only /tmp writable (needs root)
 set -euo pipefail
@@ -24,6 +25,20 @@ lay() {
     cp -l "$plugin" "$to/usr/local/lib/astro/" 2>/dev/null || cp "$plugin" "$to/usr/local/lib/astro/"
   fi
   chmod -R a+rX "$to/usr/local"
+}
+
+# lay_cuda DIR: the plugin and NVIDIA's libraries and tools, without its C++ compiler, headers and Python's files.
+lay_cuda() {
+  local to=$1/usr/local/lib/astro from=.cache/xla-cuda
+  [[ -s $from/jax_plugins/xla_cuda13/xla_cuda_plugin.so ]] || fail "no CUDA plugin in $from: run make cuda first"
+  mkdir -p "$to"
+  (cd "$from" && find jax_plugins nvidia -type f \( -name '*.so' -o -name '*.so.*' -o -path '*/bin/ptxas' -o -path '*/bin/nvlink' -o -path '*/bin/fatbinary' \
+    -o -name libdevice.10.bc -o -name version.py -o -iname 'license*' \) -not -name 'libnvvm.so*' -print0) |
+    while IFS= read -r -d '' file; do
+      mkdir -p "$to/$(dirname "$file")"
+      cp -l "$from/$file" "$to/$file" 2>/dev/null || cp "$from/$file" "$to/$file"
+    done
+  chmod -R a+rX "$to"
 }
 
 # libraries FILE...: the shared libraries that the files load, the dynamic loader included.
@@ -97,7 +112,8 @@ run_tests() {
 
 case ${1:-} in
 lay) lay "${2:?lay needs a folder}" ;;
+lay-cuda) lay_cuda "${2:?lay-cuda needs a folder}" ;;
 build) build ;;
 test) run_tests ;;
-*) fail "got '${1:-}'; want lay DIR, build or test" ;;
+*) fail "got '${1:-}'; want lay DIR, lay-cuda DIR, build or test" ;;
 esac

@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"astro/benchmarks/step"
-	"astro/internal/device"
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
@@ -21,7 +20,7 @@ func newBenchCommand() *cobra.Command {
 
 func newBenchStepCommand() *cobra.Command {
 	o := step.DefaultOptions()
-	backend, asJSON, models, form := device.Auto, false, hubFlags{}, formFlags{}
+	on, asJSON, models, form := deviceFlags{}, false, hubFlags{}, formFlags{}
 	c := &cobra.Command{
 		Use:   "step MODEL",
 		Short: "Time decode and prefill steps of a model in process, without HTTP",
@@ -34,13 +33,13 @@ func newBenchStepCommand() *cobra.Command {
 			if o.Form, o.KVType, err = form.read(dtypes.Float32); err != nil {
 				return err
 			}
-			return benchStep(c.OutOrStdout(), found.dir, backend, o, asJSON)
+			return benchStep(c.OutOrStdout(), found.dir, on, o, asJSON)
 		},
 	}
 	models.add(c)
 	form.add(c)
 	f := c.Flags()
-	f.StringVar(&backend, "backend", backend, "auto, go, xla:cpu or xla:cuda")
+	on.addDevice(c, "")
 	f.IntSliceVar(&o.Batches, "batch", o.Batches, "sequences per decode step")
 	f.IntSliceVar(&o.Positions, "positions", o.Positions, "tokens that each sequence has in the cache already")
 	f.IntVar(&o.PrefillTokens, "prefill", o.PrefillTokens, "tokens of the timed prompt; 0 = none")
@@ -50,8 +49,8 @@ func newBenchStepCommand() *cobra.Command {
 	return c
 }
 
-func benchStep(w io.Writer, dir, backend string, o step.Options, asJSON bool) error {
-	d, err := device.Open(device.Options{Backend: backend, CacheDir: device.DefaultCacheDir()})
+func benchStep(w io.Writer, dir string, on deviceFlags, o step.Options, asJSON bool) error {
+	d, err := on.openDevice()
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 
 	mathbench "astro/benchmarks/math"
-	"astro/internal/device"
 	"astro/model"
 	"astro/openai/client"
 )
@@ -34,13 +33,14 @@ type benchMathFlags struct {
 	maj, pass             []int
 	concurrency, tries    int
 	timeout               time.Duration
-	backend, dtype        string // of a server of our own
+	deviceFlags                  // of a server of our own
+	dtype                 string // likewise
 	hub                   hubFlags
 }
 
 func newBenchMathCommand() *cobra.Command {
 	b := benchMathFlags{set: "math500", prompt: "box", samples: 16, temperature: 1, topP: 1, seed: 1, maj: []int{8}, pass: []int{1, 4, 8, 16},
-		concurrency: 32, tries: client.DefaultRetry().Tries, timeout: time.Hour, backend: device.Auto, dtype: "f32"}
+		concurrency: 32, tries: client.DefaultRetry().Tries, timeout: time.Hour, dtype: "f32"}
 	c := &cobra.Command{
 		Use:   "math",
 		Short: "Measure how well a server answers MATH-500, AMC, AIME or a set of your own",
@@ -70,7 +70,7 @@ func newBenchMathCommand() *cobra.Command {
 	f.IntVar(&b.concurrency, "concurrency", b.concurrency, "requests in flight")
 	f.IntVar(&b.tries, "tries", b.tries, "of a request that meets 429, 5xx or a broken connection")
 	f.DurationVar(&b.timeout, "timeout", b.timeout, "of one try")
-	f.StringVar(&b.backend, "backend", b.backend, "of a server of our own: auto, go, xla:cpu or xla:cuda")
+	b.addDevice(c, "; of a server of our own")
 	f.StringVar(&b.dtype, "dtype", b.dtype, "of a server of our own: f32 or bf16")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		for name, list := range map[string]*[]int{"maj": &b.maj, "pass": &b.pass} {
@@ -181,7 +181,7 @@ func sampleProgress(w io.Writer) func(done, total int) {
 // ownServer serves a folder on a free loopback port and waits until it listens. stop ends it and says how it ended.
 func ownServer(ctx context.Context, b benchMathFlags, diagnostics io.Writer) (url, name string, stop func() error, err error) {
 	o := defaultServeOptions()
-	o.dir, o.port, o.backend, o.dtype, o.hub = b.model, 0, b.backend, b.dtype, b.hub
+	o.dir, o.port, o.deviceFlags, o.dtype, o.hub = b.model, 0, b.deviceFlags, b.dtype, b.hub
 	if err := o.complete(ctx, diagnostics); err != nil {
 		return "", "", nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"astro/benchmarks/quality"
-	"astro/internal/device"
 	"astro/kernels/native"
 	"astro/model"
 	"astro/model/tokenizer"
@@ -25,14 +24,14 @@ type benchQualityFlags struct {
 	texts        int
 	promptTokens int
 	seed         uint64
-	backend      string
-	kernels      formFlags
-	hub          hubFlags
-	asJSON       bool
+	deviceFlags
+	kernels formFlags
+	hub     hubFlags
+	asJSON  bool
 }
 
 func newBenchQualityCommand() *cobra.Command {
-	b := benchQualityFlags{options: quality.Options{Answers: 64, MaxTokens: 128}, texts: 200, promptTokens: 32, seed: 1, backend: device.Auto}
+	b := benchQualityFlags{options: quality.Options{Answers: 64, MaxTokens: 128}, texts: 200, promptTokens: 32, seed: 1}
 	for _, f := range quality.DefaultForms() {
 		b.forms = append(b.forms, f.String())
 	}
@@ -53,7 +52,7 @@ func newBenchQualityCommand() *cobra.Command {
 	f.IntVar(&b.promptTokens, "prompt-tokens", b.promptTokens, "tokens of a text of --data that are its prompt, at most half of it")
 	f.StringSliceVar(&b.forms, "forms", b.forms, "forms to compare: WEIGHTS/KV, as --weights and --kv of serve have them")
 	f.Uint64Var(&b.seed, "seed", b.seed, "of made texts")
-	f.StringVar(&b.backend, "backend", b.backend, "auto, go, xla:cpu or xla:cuda; native kernels are on xla:cpu")
+	b.addDevice(c, "; native kernels are on xla:cpu")
 	f.BoolVar(&b.asJSON, "json", false, "print the report as JSON")
 	b.kernels.addKernels(c)
 	b.hub.add(c)
@@ -132,7 +131,7 @@ func (b *benchQualityFlags) complete() error {
 
 // measure loads the weights in f32 and runs all forms on them.
 func (b *benchQualityFlags) measure(dir string, texts []quality.Text, diagnostics io.Writer) (quality.Report, error) {
-	d, err := device.Open(device.Options{Backend: b.backend, CacheDir: device.DefaultCacheDir()})
+	d, err := b.openDevice()
 	if err != nil {
 		return quality.Report{}, err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"astro/internal/device"
 	"astro/model"
 	"astro/training/trainer"
 
@@ -14,7 +13,7 @@ import (
 )
 
 func newBenchTrainCommand() *cobra.Command {
-	backend, asJSON, models := device.Auto, false, hubFlags{}
+	on, asJSON, models := deviceFlags{}, false, hubFlags{}
 	rows, rowTokens, steps := 8, 256, 8
 	c := &cobra.Command{
 		Use:   "train MODEL",
@@ -25,7 +24,7 @@ func newBenchTrainCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("bench train: %w", err)
 			}
-			s, err := benchTrain(found.dir, backend, rows, rowTokens, steps)
+			s, err := benchTrain(found.dir, on, rows, rowTokens, steps)
 			if err != nil {
 				return fmt.Errorf("bench train: %w", err)
 			}
@@ -34,7 +33,7 @@ func newBenchTrainCommand() *cobra.Command {
 	}
 	models.add(c)
 	f := c.Flags()
-	f.StringVar(&backend, "backend", backend, "auto, go, xla:cpu or xla:cuda")
+	on.addDevice(c, "")
 	f.IntVar(&rows, "rows", rows, "packed rows of a batch")
 	f.IntVar(&rowTokens, "row-tokens", rowTokens, "tokens of a row")
 	f.IntVar(&steps, "steps", steps, "timed steps; one more before them compiles")
@@ -42,8 +41,8 @@ func newBenchTrainCommand() *cobra.Command {
 	return c
 }
 
-func benchTrain(dir, backend string, rows, rowTokens, steps int) (trainer.Speed, error) {
-	d, err := device.Open(device.Options{Backend: backend, CacheDir: device.DefaultCacheDir()})
+func benchTrain(dir string, on deviceFlags, rows, rowTokens, steps int) (trainer.Speed, error) {
+	d, err := on.openDevice()
 	if err != nil {
 		return trainer.Speed{}, err
 	}

@@ -12,16 +12,19 @@ import (
 )
 
 func newDoctorCommand() *cobra.Command {
-	pluginDir := ""
+	pluginDir, gpu := "", deviceFlags{}
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say which backends this machine can run, and what would change that",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return diagnose(c.OutOrStdout(), device.Options{PluginDir: pluginDir, CacheDir: device.DefaultCacheDir()})
+			o := gpu.options()
+			o.PluginDir = pluginDir
+			return diagnose(c.OutOrStdout(), o)
 		},
 	}
 	c.Flags().StringVar(&pluginDir, "plugin-dir", "", "folder to look for plugins in; default: the usual places")
+	gpu.addGPU(c)
 	return c
 }
 
@@ -44,6 +47,9 @@ func diagnose(w io.Writer, o device.Options) error {
 		fmt.Fprintf(w, "%-9s works: %s\n", b.Kind, b.Detail)
 		if b.Plugin != "" {
 			fmt.Fprintf(w, "%-9s plugin %s\n", "", b.Plugin)
+		}
+		for _, note := range b.Notes {
+			fmt.Fprintf(w, "%-9s %s\n", "", note)
 		}
 		if b.Kind == device.XLACPU {
 			fmt.Fprintf(w, "%-9s native kernels: %s\n", "", nativeKernels())

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"astro/internal/device"
 	"astro/training/recipe/pipeline"
 )
 
@@ -22,19 +21,20 @@ const baseModel = "models/countdown-base"
 
 // recipeFlags are the flags of `astro recipe countdown`.
 type recipeFlags struct {
-	stage, size, out, work, backend string
-	seed                            uint64
-	seeds                           int
-	mask, fromScratch, quick        bool
-	k                               []int // empty = as the size has it
-	local                           float64
-	epochs, maxTokens               int
-	arm, from                       string
-	tokens, searchProblems, steps   int // 0 = as the size has it
-	problems, samples               int
-	command                         string // as given, for the model card
-	given                           func(flag string) bool
-	factors                         []string // those of recipeFactors that were given, with their values
+	deviceFlags
+	stage, size, out, work        string
+	seed                          uint64
+	seeds                         int
+	mask, fromScratch, quick      bool
+	k                             []int // empty = as the size has it
+	local                         float64
+	epochs, maxTokens             int
+	arm, from                     string
+	tokens, searchProblems, steps int // 0 = as the size has it
+	problems, samples             int
+	command                       string // as given, for the model card
+	given                         func(flag string) bool
+	factors                       []string // those of recipeFactors that were given, with their values
 }
 
 // recipeFactors are the flags that change the method, one factor each; an ablation gives one of them.
@@ -48,7 +48,7 @@ const (
 
 func newRecipeCommand() *cobra.Command {
 	root := &cobra.Command{Use: "recipe", Short: "Run a whole experiment: learn, judge, print the table, write a model and its card"}
-	f := recipeFlags{size: pipeline.Small, backend: device.Auto, seed: 1, seeds: 1}
+	f := recipeFlags{size: pipeline.Small, seed: 1, seeds: 1}
 	c := &cobra.Command{
 		Use:   "countdown",
 		Short: "Run ASTRO on the numbers game: base model, search, traces, supervised and reward learning in two arms, the table",
@@ -99,7 +99,7 @@ func (f *recipeFlags) addFlags(c *cobra.Command) {
 	flags.StringVar(&f.size, "size", f.size, "tiny (shows that everything works), small (two cores) or large (a GPU)")
 	flags.StringVar(&f.out, "out", "", "folder of the final model; one that is there is replaced (default: "+recipeModel+"; with --stage base "+baseModel+"; of size tiny and where the method is changed, in --work)")
 	flags.StringVar(&f.work, "work", "", "folder of everything that stages make (default: in the user's cache)")
-	flags.StringVar(&f.backend, "backend", f.backend, "auto, go, xla:cpu or xla:cuda")
+	f.addDevice(c, "")
 	flags.Uint64Var(&f.seed, "seed", f.seed, "of search, traces, learning and sampling")
 	flags.IntVar(&f.seeds, "seeds", f.seeds, "run so many seeds, from --seed on, and print their mean too")
 	flags.BoolVar(&f.mask, "mask", false, "failed branches have no weight in the loss, and there are up to 3 of them unless --k says otherwise")
@@ -136,7 +136,7 @@ func (f recipeFlags) run(ctx context.Context, out, diagnostics io.Writer) error 
 	if err := f.choosePlaces(); err != nil {
 		return err
 	}
-	d, err := device.Open(device.Options{Backend: f.backend, CacheDir: device.DefaultCacheDir()})
+	d, err := f.openDevice()
 	if err != nil {
 		return err
 	}

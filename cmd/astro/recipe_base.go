@@ -9,7 +9,6 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"astro/internal/device"
 	"astro/training/random"
 	"astro/training/recipe"
 	"astro/training/recipe/pipeline"
@@ -41,7 +40,7 @@ func (f recipeFlags) trainBase(ctx context.Context, w io.Writer) error {
 		r = r.WithTokens(f.tokens)
 	}
 	r.Seed = f.seed
-	d, err := device.Open(device.Options{Backend: f.backend, CacheDir: device.DefaultCacheDir()})
+	d, err := f.openDevice()
 	if err != nil {
 		return err
 	}

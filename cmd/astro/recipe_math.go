@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"astro/internal/device"
 	"astro/training/recipe"
 	"astro/training/recipe/mathrecipe"
 	"astro/training/recipe/stages"
@@ -19,8 +18,9 @@ import (
 
 // mathFlags are the flags of `astro recipe math`.
 type mathFlags struct {
-	model, problems, evalProblems   string
-	stage, work, out, backend       string
+	model, problems, evalProblems string
+	deviceFlags
+	stage, work, out                string
 	boundary, prose, url, proseName string
 	instruction                     string // file
 	memoryBytes                     int64
@@ -33,7 +33,7 @@ type mathFlags struct {
 
 func newRecipeMathCommand() *cobra.Command {
 	config := mathrecipe.Paper()
-	f := mathFlags{backend: device.Auto, boundary: string(config.Steps), prose: string(config.Prose.Writer), config: config}
+	f := mathFlags{boundary: string(config.Steps), prose: string(config.Prose.Writer), config: config}
 	c := &cobra.Command{
 		Use:   "math",
 		Short: "Run ASTRO on a Llama model and problems with known answers, with the paper's settings as defaults",
@@ -85,7 +85,7 @@ func (f *mathFlags) addFlags(c *cobra.Command) {
 	flags.StringVar(&f.stage, "stage", "", "run this stage alone (default: all)")
 	flags.StringVar(&f.work, "work", "", "folder of everything that stages make (default: in the user's cache)")
 	flags.StringVar(&f.out, "out", "", "folder of the final model; one that is there is replaced (default: it stays in --work)")
-	flags.StringVar(&f.backend, "backend", f.backend, "auto, go, xla:cpu or xla:cuda")
+	f.addDevice(c, "")
 	flags.Uint64Var(&k.Seed, "seed", k.Seed, "of search, traces, learning and sampling")
 	flags.IntVar(&k.ContextTokens, "context", 0, "tokens that a prompt and its answer may have; 0 = the model's own")
 	flags.IntVar(&k.PromptTokens, "prompt-tokens", k.PromptTokens, "problems with a longer prompt are left out and counted")
@@ -158,11 +158,11 @@ func (f *mathFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 	if f.estimate {
 		return printEstimate(out, p)
 	}
-	if p.Device, err = device.Open(device.Options{Backend: f.backend, CacheDir: device.DefaultCacheDir()}); err != nil {
+	if p.Device, err = f.openDevice(); err != nil {
 		return err
 	}
 	if p.MemoryBytes == 0 {
-		if p.MemoryBytes, err = freeMemory(p.Device.Kind()); err != nil {
+		if p.MemoryBytes, err = freeMemory(p.Device); err != nil {
 			return err
 		}
 	}

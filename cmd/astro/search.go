@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"astro/feedback"
-	"astro/internal/device"
 	"astro/training/countdown"
 	"astro/training/recipe"
 	"astro/training/search"
@@ -27,10 +26,11 @@ type searchFlags struct {
 	config                       search.Config
 	parallel, slots, limit       int
 	lockStep                     bool
-	backend, dtype               string
-	hub                          hubFlags
-	contextTokens                int
-	temperature                  float64
+	deviceFlags
+	dtype         string
+	hub           hubFlags
+	contextTokens int
+	temperature   float64
 
 	steps, instruction          string // of text
 	stepTokens, maxAnswerTokens int
@@ -38,7 +38,7 @@ type searchFlags struct {
 }
 
 func newSearchCommand() *cobra.Command {
-	s := searchFlags{domain: "countdown", out: "trees.jsonl", slots: 64, backend: device.Auto, dtype: "f32", temperature: 1, steps: string(recipe.BlankLine),
+	s := searchFlags{domain: "countdown", out: "trees.jsonl", slots: 64, dtype: "f32", temperature: 1, steps: string(recipe.BlankLine),
 		stepTokens: 512, maxAnswerTokens: 4096, maxValue: countdown.CD4.MaxValue, numbers: countdown.CD4.Numbers, config: search.Paper()}
 	c := &cobra.Command{
 		Use:   "search",
@@ -79,7 +79,7 @@ func (s *searchFlags) addFlags(c *cobra.Command) {
 	f.IntVar(&s.parallel, "parallel", 0, "trees that grow at a time; 0 = enough for all slots")
 	f.BoolVar(&s.lockStep, "lock-step", false, "grow blocks of trees in lock step: slower, and the same to the last bit every time")
 	f.IntVar(&s.slots, "slots", s.slots, "sequences side by side")
-	f.StringVar(&s.backend, "backend", s.backend, "auto, go, xla:cpu or xla:cuda")
+	s.addDevice(c, "")
 	f.StringVar(&s.dtype, "dtype", s.dtype, "f32 or bf16")
 	f.IntVar(&s.contextTokens, "context", 0, "tokens of a prompt and its answer; 0 = the model's (countdown: 64)")
 	f.Float64Var(&s.temperature, "temperature", s.temperature, "of the samples")

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"astro/engine"
-	"astro/internal/device"
 	"astro/model"
 	"astro/sampler"
 	"astro/training"
@@ -27,7 +26,7 @@ type searchPolicy struct {
 // startPolicy loads the model. In lock step there is no engine: the runner is driven by steppers, and waits for its programs.
 func (s *searchFlags) startPolicy(ctx context.Context, diagnostics io.Writer) (*searchPolicy, error) {
 	o := defaultServeOptions()
-	o.dir, o.backend, o.dtype, o.maxSlots, o.contextTokens = s.model, s.backend, s.dtype, s.slots, s.contextTokens
+	o.dir, o.deviceFlags, o.dtype, o.maxSlots, o.contextTokens = s.model, s.deviceFlags, s.dtype, s.slots, s.contextTokens
 	o.hub = s.hub
 	if err := o.complete(ctx, diagnostics); err != nil {
 		return nil, err
@@ -67,7 +66,7 @@ func (p *searchPolicy) openStepped(o serveOptions, log *slog.Logger, diagnostics
 	if err != nil {
 		return err
 	}
-	d, err := device.Open(device.Options{Backend: o.backend, CacheDir: device.DefaultCacheDir()})
+	d, err := o.openDevice()
 	if err != nil {
 		return err
 	}
@@ -78,7 +77,7 @@ func (p *searchPolicy) openStepped(o serveOptions, log *slog.Logger, diagnostics
 	if err != nil {
 		return err
 	}
-	plan, err := planMemory(&p.backend, o, d.Kind(), dtype)
+	plan, err := planMemory(&p.backend, o, d, dtype)
 	if err != nil {
 		return err
 	}

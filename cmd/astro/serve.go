@@ -31,23 +31,24 @@ import (
 
 // serveOptions are the flags of astro serve.
 type serveOptions struct {
-	dir            string // as given: a folder or a name on a hub; "" = the demo model; from complete on a folder
-	revision       string // commit of a model of a hub; "" = a folder of the user
-	hub            hubFlags
-	host           string
-	port           int
-	backend, dtype string
-	form           formFlags
-	maxSlots       int
-	contextTokens  int   // 0 = the model's
-	pageTokens     int   // positions per page
-	chunkTokens    int   // of a prefill row
-	kvBytes        int64 // of the KV pools; 0 = chosen by the memory plan
-	memoryBytes    int64 // that may be used on the device; 0 = ask the machine
-	names, keys    []string
-	strict         bool
-	drainTimeout   time.Duration
-	stepTimeout    time.Duration
+	dir      string // as given: a folder or a name on a hub; "" = the demo model; from complete on a folder
+	revision string // commit of a model of a hub; "" = a folder of the user
+	hub      hubFlags
+	host     string
+	port     int
+	deviceFlags
+	dtype         string
+	form          formFlags
+	maxSlots      int
+	contextTokens int   // 0 = the model's
+	pageTokens    int   // positions per page
+	chunkTokens   int   // of a prefill row
+	kvBytes       int64 // of the KV pools; 0 = chosen by the memory plan
+	memoryBytes   int64 // that may be used on the device; 0 = ask the machine
+	names, keys   []string
+	strict        bool
+	drainTimeout  time.Duration
+	stepTimeout   time.Duration
 	accessFlags
 	learnFlags
 	traces    string // URL of an OTLP receiver; "" = as the environment says
@@ -55,7 +56,7 @@ type serveOptions struct {
 }
 
 func defaultServeOptions() serveOptions {
-	return serveOptions{host: "127.0.0.1", port: 8080, backend: device.Auto, dtype: "f32", maxSlots: 32, pageTokens: 16, chunkTokens: 256,
+	return serveOptions{host: "127.0.0.1", port: 8080, dtype: "f32", maxSlots: 32, pageTokens: 16, chunkTokens: 256,
 		drainTimeout: 30 * time.Second, stepTimeout: 30 * time.Second, accessFlags: accessFlags{limits: server.DefaultLimits(), tokenLife: 24 * time.Hour}, learnFlags: defaultLearnFlags(), logFormat: "text"}
 }
 
@@ -82,7 +83,7 @@ func newServeCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&o.host, "host", o.host, "address to listen on; one that other machines reach needs API keys")
 	f.IntVar(&o.port, "port", o.port, "port to listen on; 0 = any free one")
-	f.StringVar(&o.backend, "backend", o.backend, "auto, go, xla:cpu or xla:cuda")
+	o.addDevice(c, "")
 	f.StringVar(&o.dtype, "dtype", o.dtype, "that weights are loaded in: f32 or bf16; also that of keys and values, unless --kv says another")
 	f.IntVar(&o.maxSlots, "max-slots", o.maxSlots, "sequences that run at one time")
 	f.IntVar(&o.contextTokens, "context", 0, "longest prompt and answer together, in tokens; 0 = the model's own")
@@ -273,7 +274,7 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 	if err != nil {
 		return nil, err
 	}
-	d, err := device.Open(device.Options{Backend: o.backend, CacheDir: device.DefaultCacheDir()})
+	d, err := o.openDevice()
 	if err != nil {
 		return nil, err
 	}
@@ -287,7 +288,7 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 		return nil, err
 	}
 	b.warnOfRounding(o, log)
-	plan, err := planMemory(b, o, d.Kind(), dtype)
+	plan, err := planMemory(b, o, d, dtype)
 	if err != nil {
 		return nil, err
 	}

@@ -1,13 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os/exec"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/gomlx/compute/dtypes"
 
@@ -16,11 +11,11 @@ import (
 )
 
 // planMemory divides the device's memory before anything is loaded.
-func planMemory(b *backend, o serveOptions, kind device.Kind, dtype dtypes.DType) (engine.MemoryPlan, error) {
-	available := o.memoryBytes
+func planMemory(b *backend, o serveOptions, d *device.Device, dtype dtypes.DType) (engine.MemoryPlan, error) {
+	kind, available := d.Kind(), o.memoryBytes
 	if available == 0 {
 		var err error
-		if available, err = freeMemory(kind); err != nil {
+		if available, err = freeMemory(d); err != nil {
 			return engine.MemoryPlan{}, err
 		}
 	}
@@ -44,12 +39,16 @@ func planMemory(b *backend, o serveOptions, kind device.Kind, dtype dtypes.DType
 	return engine.PlanMemory(r)
 }
 
-// freeMemory is what a process may use now: the machine's for backends on processors, the GPU's else.
-func freeMemory(kind device.Kind) (int64, error) {
-	if kind == device.XLACUDA {
-		return freeGPUMemory()
+// freeMemory is what a process may use now: the machine's for backends on processors, what the GPU's allocator may still take else.
+func freeMemory(d *device.Device) (int64, error) {
+	if d.Kind() != device.XLACUDA {
+		return availableMemory(device.Describe())
 	}
-	return availableMemory(device.Describe())
+	free, err := d.FreeBytes()
+	if err != nil {
+		return 0, fmt.Errorf("%w: say so with --memory-bytes", err)
+	}
+	return free, nil
 }
 
 func availableMemory(m device.Machine) (int64, error) {
@@ -57,23 +56,4 @@ func availableMemory(m device.Machine) (int64, error) {
 		return 0, errors.New("this machine does not say how much memory is available: say so with --memory-bytes")
 	}
 	return m.AvailableBytes, nil
-}
-
-// xlaShare is the part of a GPU's memory that XLA takes for its own allocator by default.
-const xlaShare = 0.75
-
-// freeGPUMemory asks NVIDIA's tool about the first GPU.
-func freeGPUMemory() (int64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	text, err := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits").Output()
-	if err != nil {
-		return 0, fmt.Errorf("nvidia-smi does not say how much memory the GPU has (%w): say so with --memory-bytes", err)
-	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	mib, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("nvidia-smi says %q about the GPU's memory: say how much there is with --memory-bytes", first)
-	}
-	return int64(float64(mib<<20) * xlaShare), nil
 }

@@ -26,9 +26,10 @@ func newTrainCommand() *cobra.Command {
 
 // trainFlags are those of both commands.
 type trainFlags struct {
-	model, out, work, backend string
-	every                     int
-	hub                       hubFlags
+	deviceFlags
+	model, out, work string
+	every            int
+	hub              hubFlags
 }
 
 func (t *trainFlags) add(c *cobra.Command, every int) {
@@ -37,7 +38,7 @@ func (t *trainFlags) add(c *cobra.Command, every int) {
 	t.hub.add(c)
 	f.StringVar(&t.out, "out", "", "folder of the trained model; one that is there is replaced")
 	f.StringVar(&t.work, "work", "", "folder of checkpoints; the same command goes on from the newest (default: none are kept)")
-	f.StringVar(&t.backend, "backend", device.Auto, "auto, go, xla:cpu or xla:cuda")
+	t.addDevice(c, "")
 	f.IntVar(&t.every, "every", every, "steps between two checkpoints")
 }
 
@@ -74,7 +75,7 @@ func (t *trainFlags) open(ctx context.Context, diagnostics io.Writer) (*device.D
 		return nil, nil, err
 	}
 	t.model = found.dir
-	d, err := device.Open(device.Options{Backend: t.backend, CacheDir: device.DefaultCacheDir()})
+	d, err := t.openDevice()
 	if err != nil {
 		return nil, nil, err
 	}

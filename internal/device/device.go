@@ -3,6 +3,7 @@
 package device
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -38,18 +39,22 @@ const defaultCacheLimitBytes = 2 << 30
 
 // Options say which backend to open and where its files are.
 type Options struct {
-	Backend         string // "auto" (also ""), "go", "xla:cpu" or "xla:cuda"
-	PluginDir       string // folder looked into first for plugins; "" = the usual places only (see FindPlugin)
-	CacheDir        string // of compiled executables, private to the user (see DefaultCacheDir); "" = they are not kept
-	CacheLimitBytes int64  // of that folder; 0 = 2 GiB
+	Backend         string  // "auto" (also ""), "go", "xla:cpu" or "xla:cuda"
+	PluginDir       string  // folder with the plugins; "" = the usual places (see FindPlugin)
+	CUDADir         string  // folder with the CUDA plugin, before PluginDir
+	GPUUtilization  float64 // part of a GPU's memory that the process may take, above 0 and up to 1; 0 = 0.9
+	LeaveGPUMemory  bool    // take a GPU's memory when it is needed, not all at the start
+	CacheDir        string  // of compiled executables, private to the user (see DefaultCacheDir); "" = they are not kept
+	CacheLimitBytes int64   // of that folder; 0 = 2 GiB
 }
 
 // Device is an open backend. It is safe for concurrent use and lives as long as the process.
 type Device struct {
 	kind    Kind
 	backend compute.Backend
-	plugin  string // the plugin's file; "" for Go
-	target  Target // "" = the device is here
+	plugin  string     // the plugin's file; "" for Go
+	target  Target     // "" = the device is here
+	cuda    *cudaParts // of a GPU
 	cache   *execcache.Cache
 	skipped []error // why Auto passed over better backends
 	programs
@@ -108,14 +113,25 @@ func newDevice(kind Kind, o Options) (*Device, error) {
 		d.backend = b
 		return d, err
 	}
-	var err error
-	if d.plugin, err = FindPlugin(kind, o.PluginDir); err != nil {
+	if err := d.find(o); err != nil {
 		return nil, err
 	}
+	var err error
 	if d.cache, err = openCache(o); err != nil {
 		return nil, err
 	}
-	return d, d.openXLA()
+	return d, d.openXLA(o)
+}
+
+// find looks for the files of an XLA backend.
+func (d *Device) find(o Options) (err error) {
+	if d.kind != XLACUDA {
+		d.plugin, err = FindPlugin(d.kind, o.PluginDir)
+		return err
+	}
+	parts, err := findCUDA(o)
+	d.cuda, d.plugin = &parts, parts.plugin
+	return err
 }
 
 func openCache(o Options) (*execcache.Cache, error) {
@@ -130,12 +146,17 @@ func openCache(o Options) (*execcache.Cache, error) {
 }
 
 // openXLA loads the plugin behind the interposer and makes its client.
-func (d *Device) openXLA() error {
-	name := clientName(d.kind)
-	if d.kind == XLACUDA {
-		if err := prepareCUDA(d.plugin); err != nil {
+func (d *Device) openXLA(o Options) error {
+	name, host, options := clientName(d.kind), hostCPU().identity(), ""
+	if d.cuda != nil {
+		if err := d.cuda.prepare(o.CacheDir); err != nil {
 			return err
 		}
+		var err error
+		if options, err = o.cudaClient(); err != nil {
+			return err
+		}
+		host += "\x00" + d.cuda.identity()
 	}
 	xla.EnableAutoInstall(false)
 	kind := d.kind
@@ -148,18 +169,34 @@ func (d *Device) openXLA() error {
 		Path:    d.plugin,
 		Compile: func(text string) (interposer.Rewritten, error) { return rewrite(kind, text) },
 		Cache:   d.cache,
-		Host:    hostCPU().identity(),
+		Host:    host,
 		Natives: natives,
 	}); err != nil {
 		return err
 	}
-	b, err := xla.New(name)
+	b, err := xla.New(name + options)
+	if err != nil && d.cuda != nil {
+		return fmt.Errorf("%w (driver %s, plugin %s in %s)", err, cmp.Or(d.cuda.driver, "of an unknown version"), cmp.Or(d.cuda.version, "of an unknown version"), d.plugin)
+	}
 	if err != nil {
 		return err
 	}
 	d.backend = b
 	return nil
 }
+
+// cudaClient is what the client is told, in go-xla's words. Products of f32 are of f32, not of tf32, whose 10 bits are too few for the
+// log-probabilities that serving and training compare.
+func (o Options) cudaClient() (string, error) {
+	share := cmp.Or(o.GPUUtilization, defaultGPUUtilization)
+	if !(share > 0 && share <= 1) {
+		return "", fmt.Errorf("GPU utilization %v; want a part above 0 and up to 1, such as 0.9", o.GPUUtilization)
+	}
+	return fmt.Sprintf(cudaNumerics+",allocator=bfc,preallocate=%t,memory_fraction=%g", !o.LeaveGPUMemory, share), nil
+}
+
+// cudaNumerics keeps products of f32 in f32 (no tf32): serving and training compare log-probabilities.
+const cudaNumerics = ",tf32=false"
 
 // clientName is what go-xla knows a plugin by. An absolute name skips its search and its downloads; it chooses CUDA's numerics by that word.
 func clientName(kind Kind) string {

@@ -79,7 +79,7 @@ func newTarget(t Target) (*Device, error) {
 	}); err != nil {
 		return nil, err
 	}
-	d.backend, err = xla.New(name)
+	d.backend, err = xla.New(name + cudaNumerics)
 	return d, err
 }
 

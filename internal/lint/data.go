@@ -14,8 +14,8 @@ var code = map[string]string{
 	"html/template": "no pages are made here", "database/sql": "one package owns the store", "go/parser": "no Go source is read at run time", "go/types": "no Go source is read at run time",
 }
 
-// runs are the only folders that start programs, and which.
-var runs = map[string]string{"cmd/astro/serve_memory.go": "nvidia-smi, with fixed arguments, to ask for the GPU's memory"}
+// runs are the only files that start programs, and which.
+var runs = map[string]string{"internal/device/cuda_find.go": "python3, with a fixed program, to ask where its packages are"}
 
 // reads are folders that may do what code forbids: the law reads Go source.
 var reads = []string{"internal/lint"}

@@ -101,7 +101,7 @@ var examples = []example{
 	{"panics", "kernels/a.go", `package kernels; import _ "github.com/gomlx/gomlx/core/graph"; func f() { panic("rank 2") }`, ""},
 	{"data", "server/a.go", `package server; import _ "os/exec"`, "starts programs"},
 	{"data", "server/a_test.go", `package server; import _ "os/exec"`, ""},
-	{"data", "cmd/astro/serve_memory.go", `package main; import _ "os/exec"`, ""},
+	{"data", "internal/device/cuda_find.go", `package main; import _ "os/exec"`, ""},
 	{"data", "openai/a.go", `package openai; import _ "encoding/gob"`, "gob makes types"},
 	{"data", "model/chat/a.go", `package chat; import _ "text/template"`, "one template language"},
 	{"data", "training/tree/a.go", `package tree; import _ "plugin"`, "no code is loaded"},

@@ -91,8 +91,13 @@ func TestSec_R21FetchesArePinned(t *testing.T) {
 			}
 		}
 	}
-	from := regexp.MustCompile(`(?m)^FROM (\S+)`).FindAllStringSubmatch(text(t, root, "Dockerfile"), -1)
+	from := regexp.MustCompile(`(?m)^FROM (\S+)(?: AS (\S+))?`).FindAllStringSubmatch(text(t, root, "Dockerfile"), -1)
+	stages := map[string]bool{}
 	for _, image := range from {
+		stages[image[2]] = true
+		if stages[image[1]] {
+			continue
+		}
 		if _, tag, ok := strings.Cut(image[1], ":"); !ok || tag == "latest" {
 			t.Errorf("the image %s has no tag", image[1])
 		}

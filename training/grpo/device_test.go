@@ -4,30 +4,16 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-func open(t testing.TB, kind device.Kind) *device.Device {
-	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(kind)})
-	if err != nil && kind != device.Go {
-		t.Skipf("this machine cannot run %s: %v", kind, err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
+var open = devicetest.Open
 
-// onEach runs a test on the Go backend and, where its plugin is found, on xla:cpu.
-func onEach(t *testing.T, test func(t *testing.T, d *device.Device)) {
-	for _, kind := range []device.Kind{device.Go, device.XLACPU} {
-		t.Run(string(kind), func(t *testing.T) { test(t, open(t, kind)) })
-	}
-}
+var onEach = devicetest.OnEach
 
 // The bandit's tokens: a question of numQuestions, and answers that each end a rollout.
 const (

@@ -7,24 +7,14 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// onEach runs a test on the Go backend and, where its plugin is found, on xla:cpu.
-func onEach(t *testing.T, test func(t *testing.T, d *device.Device)) {
-	for _, kind := range []device.Kind{device.Go, device.XLACPU} {
-		t.Run(string(kind), func(t *testing.T) {
-			d, err := device.Open(device.Options{Backend: string(kind)})
-			if err != nil {
-				t.Skipf("this machine cannot run %s: %v", kind, err)
-			}
-			test(t, d)
-		})
-	}
-}
+var onEach = devicetest.OnEach
 
 // golden is what testdata/make_golden.py measured in PyTorch, without packing.
 type golden struct {

@@ -1,4 +1,3 @@
-// Package devicetest looks at programs that were compiled for a GPU that is not here.
 package devicetest
 
 import (

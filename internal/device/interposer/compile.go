@@ -93,8 +93,13 @@ func (p *registered) key(slot C.int, args *C.Client_Compile_Args, text string) e
 		version = C.CString("")
 	}
 	defer C.free(unsafe.Pointer(version))
+	devices, _ := devicesOf(slot, args.client) // a plugin that does not tell them has one kind
 	options := C.GoStringN(args.compile_options, C.int(args.compile_options_size))
-	return execcache.NewKey(p.identity, C.GoString(version), os.Getenv("XLA_FLAGS"), p.Host, options, text)
+	return p.keyOf(C.GoString(version), models(devices), os.Getenv("XLA_FLAGS"), options, text)
+}
+
+func (p *registered) keyOf(version, devices, flags, options, text string) execcache.Key {
+	return execcache.NewKey(p.identity, version, devices, flags, p.Host, options, text)
 }
 
 // load takes the executable from the cache. One that the plugin refuses counts as absent and is written anew.

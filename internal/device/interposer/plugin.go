@@ -38,7 +38,7 @@ type Config struct {
 	Target *Target
 
 	Cache *execcache.Cache // of compiled executables; nil = none
-	Host  string           // names the machine that executables are compiled for (CPU model and features); part of the cache's key
+	Host  string           // names what executables depend on besides the plugin and its devices (CPU, driver, libraries); part of the cache's key
 
 	// Natives are C functions of this process (ffi_handler in internal/device/ffi/ffi.h) that programs for the CPU may call, by
 	// target. They are registered with the plugin unless it has no FFI extension; Natives says so then.

@@ -68,18 +68,27 @@ static void *error_code(int slot, Error_GetCode_Args *a) {
   return 0;
 }
 
+static void *newest[SLOTS]; // client
+
+static void *create(int slot, Client_Create_Args *a) {
+  void *error = call(slot, FN_Client_Create, a);
+  if (!error) __atomic_store_n(&newest[slot], a->client, __ATOMIC_RELEASE);
+  return error;
+}
+
 #define OVERRIDES(S)                                                          \
   static void destroy##S(Error_Destroy_Args *a) { error_destroy(S, a); }      \
   static void message##S(Error_Message_Args *a) { error_message(S, a); }      \
   static void *code##S(Error_GetCode_Args *a) { return error_code(S, a); }    \
-  static void *compile##S(Client_Compile_Args *a) { return interposerCompile(S, a); }
+  static void *compile##S(Client_Compile_Args *a) { return interposerCompile(S, a); } \
+  static void *create##S(Client_Create_Args *a) { return create(S, a); }
 OVERRIDES(0)
 OVERRIDES(1)
 OVERRIDES(2)
-static void *const overrides[SLOTS][4] = {
-    {destroy0, message0, code0, compile0},
-    {destroy1, message1, code1, compile1},
-    {destroy2, message2, code2, compile2},
+static void *const overrides[SLOTS][5] = {
+    {destroy0, message0, code0, compile0, create0},
+    {destroy1, message1, code1, compile1, create1},
+    {destroy2, message2, code2, compile2, create2},
 };
 
 static char *failure(const char *text) { return strdup(text ? text : "unknown reason"); }
@@ -108,6 +117,7 @@ char *interposer_open(const char *path, int slot, Table **patched) {
   t->fn[FN_Error_Message] = overrides[slot][1];
   t->fn[FN_Error_GetCode] = overrides[slot][2];
   t->fn[FN_Client_Compile] = overrides[slot][3];
+  t->fn[FN_Client_Create] = overrides[slot][4];
   *patched = t;
   return 0;
 }
@@ -174,4 +184,27 @@ char *interposer_memory(int slot, void *loaded, Executable_GetCompiledMemoryStat
   error = interposer_taken(slot, call(slot, FN_Executable_GetCompiledMemoryStats, out));
   executable_free(slot, out->executable);
   return error;
+}
+
+void *interposer_client(int slot) { return __atomic_load_n(&newest[slot], __ATOMIC_ACQUIRE); }
+
+char *interposer_devices(int slot, void *client, Client_AddressableDevices_Args *out) {
+  *out = (Client_AddressableDevices_Args){sizeof *out, 0, client, 0, 0};
+  return interposer_taken(slot, call(slot, FN_Client_AddressableDevices, out));
+}
+
+char *interposer_description(int slot, void *device, DeviceDescription_Kind_Args *kind, DeviceDescription_Attributes_Args *attributes) {
+  Device_GetDescription_Args d = {sizeof d, 0, device, 0};
+  char *error = interposer_taken(slot, call(slot, FN_Device_GetDescription, &d));
+  if (error) return error;
+  *kind = (DeviceDescription_Kind_Args){sizeof *kind, 0, d.device_description, 0, 0};
+  error = interposer_taken(slot, call(slot, FN_DeviceDescription_Kind, kind));
+  if (error) return error;
+  *attributes = (DeviceDescription_Attributes_Args){sizeof *attributes, 0, d.device_description, 0, 0};
+  return interposer_taken(slot, call(slot, FN_DeviceDescription_Attributes, attributes));
+}
+
+char *interposer_device_memory(int slot, void *device, Device_MemoryStats_Args *out) {
+  *out = (Device_MemoryStats_Args){.struct_size = sizeof *out, .device = device};
+  return interposer_taken(slot, call(slot, FN_Device_MemoryStats, out));
 }

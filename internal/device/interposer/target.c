@@ -24,7 +24,7 @@ static char *taken(const Target *t, void *error) {
 }
 
 static NamedValue string_option(const char *name, const char *value) {
-  return (NamedValue){sizeof(NamedValue), 0, name, strlen(name), 0, value, strlen(value)};
+  return (NamedValue){sizeof(NamedValue), 0, name, strlen(name), NAMED_STRING, {value}, strlen(value)};
 }
 
 // interposer_target loads a plugin and describes a device to it: config is a GpuTargetConfigProto as text, shape counts processes, hosts and

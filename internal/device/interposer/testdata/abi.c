@@ -17,6 +17,12 @@ INDEX(Executable_DeserializeAndLoad);
 INDEX(TopologyDescription_Create);
 INDEX(Compile);
 INDEX(Executable_GetCompiledMemoryStats);
+INDEX(Client_Create);
+INDEX(Client_AddressableDevices);
+INDEX(DeviceDescription_Attributes);
+INDEX(DeviceDescription_Kind);
+INDEX(Device_GetDescription);
+INDEX(Device_MemoryStats);
 
 #define SAME(T, OURS, THEIRS) _Static_assert(offsetof(T, OURS) == offsetof(PJRT_##T, THEIRS), #T "." #OURS)
 #define SIZE(T) _Static_assert(sizeof(T) == sizeof(PJRT_##T), #T)
@@ -40,6 +46,14 @@ SIZE(NamedValue); SAME(NamedValue, name, name); SAME(NamedValue, type, type); SA
 _Static_assert(PJRT_NamedValue_kString == 0, "NamedValue.type");
 SIZE(TopologyDescription_Create_Args); SAME(TopologyDescription_Create_Args, options, create_options);
 SAME(TopologyDescription_Create_Args, num_options, num_options); SAME(TopologyDescription_Create_Args, topology, topology);
+SAME(Client_Create_Args, client, client); // the caller's own struct is passed on
+SIZE(Client_AddressableDevices_Args); SAME(Client_AddressableDevices_Args, num_addressable_devices, num_addressable_devices);
+SIZE(Device_GetDescription_Args); SAME(Device_GetDescription_Args, device_description, device_description);
+SIZE(DeviceDescription_Kind_Args); SAME(DeviceDescription_Kind_Args, device_kind_size, device_kind_size);
+SIZE(DeviceDescription_Attributes_Args); SAME(DeviceDescription_Attributes_Args, attributes, attributes);
+_Static_assert(PJRT_NamedValue_kInt64 == NAMED_INT64, "NamedValue.type");
+SIZE(Device_MemoryStats_Args); SAME(Device_MemoryStats_Args, bytes_in_use, bytes_in_use); SAME(Device_MemoryStats_Args, bytes_limit, bytes_limit);
+SAME(Device_MemoryStats_Args, peak_pool_bytes_is_set, peak_pool_bytes_is_set);
 SIZE(Compile_Args); SAME(Compile_Args, topology, topology); SAME(Compile_Args, program, program); SAME(Compile_Args, client, client); SAME(Compile_Args, executable, executable);
 SAME(Executable_GetCompiledMemoryStats_Args, alias_size_in_bytes, alias_size_in_bytes);
 SAME(Executable_GetCompiledMemoryStats_Args, temp_size_in_bytes, temp_size_in_bytes);
