@@ -268,11 +268,14 @@ func (t *Trainer) ScoreUnder(w *model.Weights, b *Batch) ([]float32, error) {
 }
 
 // Snapshot copies the weights on the device; the caller owns the copy.
-func (t *Trainer) Snapshot() (*model.Weights, error) {
+func (t *Trainer) Snapshot() (*model.Weights, error) { return t.SnapshotAs(dtypes.Float32) }
+
+// SnapshotAs is Snapshot with the matrices as dtype (Float32 or BFloat16); norms stay f32, as model.Load has them.
+func (t *Trainer) SnapshotAs(dtype dtypes.DType) (*model.Weights, error) {
 	if t.broken != nil {
 		return nil, t.broken
 	}
-	p, err := t.program(t.copySpec())
+	p, err := t.program(t.copySpec(dtype))
 	if err != nil {
 		return nil, err
 	}
