@@ -68,6 +68,40 @@ func halves(t *testing.T, d *device.Device) {
 	}
 }
 
+// halfLogprobs is tokenLogprobs with bf16 hidden states and an f32 head: log-probabilities and entropies are as exact as in f32, gradients
+// are of slopes that were rounded, and that of the head, which is added up over all tokens, is rounded nowhere else.
+func halfLogprobs(t *testing.T, d *device.Device) {
+	const n, width, vocab = 60, 24, 33
+	for _, chunk := range []int{0, 7} {
+		r := rand.New(rand.NewPCG(uint64(chunk), 3))
+		hidden, head, weights, targets := normal(r, n*width), normal(r, width*vocab), normal(r, n), make([]int32, n)
+		for i := range targets {
+			targets[i] = int32(r.IntN(vocab))
+		}
+		for _, x := range [][]float32{hidden, head} {
+			for i := range x {
+				x[i] = float32(halfOf(x[i]))
+			}
+		}
+		param := func(name string, dtype dtypes.DType, dims ...int) device.Param {
+			return device.Param{Name: name, Shape: shapes.Make(dtype, dims...), Alias: -1}
+		}
+		got := run(t, d, device.Spec{Name: "half_logprobs", Params: []device.Param{
+			param("hidden", dtypes.Float32, n, width), param("head", dtypes.Float32, width, vocab), param("targets", dtypes.Int32, n), param("weights", dtypes.Float32, n),
+		}, Build: func(in []*graph.Node) []*graph.Node {
+			logprobs, entropies := kernels.TokenLogprobs(graph.ConvertDType(in[0], dtypes.BFloat16), in[1], in[2], chunk)
+			gradients := graph.Gradient(graph.ReduceAllSum(graph.Mul(logprobs, in[3])), in[0], in[1])
+			return []*graph.Node{graph.Concatenate([]*graph.Node{logprobs, entropies, graph.Reshape(gradients[0], -1), graph.Reshape(gradients[1], -1)}, 0)}
+		}}, tensors.FromFlatDataAndDimensions(hidden, n, width), tensors.FromFlatDataAndDimensions(head, width, vocab),
+			tensors.FromFlatDataAndDimensions(targets, n), tensors.FromFlatDataAndDimensions(weights, n))
+		want := logprobsByHand(hidden, head, weights, targets)
+		exact, ofHidden := 2*n, 2*n+n*width
+		relative(t, "log-probabilities", got[:exact], want[:exact], 1e-5)
+		relative(t, "gradient of hidden states", got[exact:ofHidden], want[exact:ofHidden], 1./128)
+		relative(t, "gradient of the head", got[ofHidden:], want[ofHidden:], 1./256)
+	}
+}
+
 // sums are an Einsum of operands rounded to bf16, in f64.
 func sums(equation string, sizes map[rune]int, left, right []float32) []float32 {
 	operands, out, _ := strings.Cut(equation, "->")

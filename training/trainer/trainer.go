@@ -88,6 +88,9 @@ func (l Loss) empty(d *device.Device, m model.Config, c Config) (t *Trainer, err
 // Device is where it trains.
 func (t *Trainer) Device() *device.Device { return t.device }
 
+// Compute is what it multiplies in.
+func (t *Trainer) Compute() Compute { return t.config.Compute }
+
 // Stats is what one Step tells.
 type Stats struct {
 	Loss     float64 // before the update; of NextToken the weighted mean of the negative log-probabilities, in nats
