@@ -249,6 +249,7 @@ type backend struct {
 	device    *device.Device
 	policy    *model.Policy
 	packed    *llama.Packed // nil = the plain graph runs
+	dtype     dtypes.DType  // that weights are loaded in
 	kvType    dtypes.DType
 	runner    *engine.DeviceRunner
 	engine    *engine.Engine
@@ -273,6 +274,7 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 	if err != nil {
 		return nil, err
 	}
+	b.dtype = dtype
 	d, err := device.Open(device.Options{Backend: o.backend, CacheDir: device.DefaultCacheDir()})
 	if err != nil {
 		return nil, err
@@ -286,7 +288,7 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 	if err != nil {
 		return nil, err
 	}
-	b.warnOfRounding(o, log)
+	b.tellOfRounding(o, log)
 	plan, err := planMemory(b, o, d.Kind(), dtype)
 	if err != nil {
 		return nil, err
