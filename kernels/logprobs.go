@@ -13,7 +13,8 @@ func init() {
 }
 
 // TokenLogprobs are the log-probabilities [n] f32 of targets [n] i32 under softmax(hidden [n, width] times head [width, vocab]), and the
-// entropies [n] f32 of those distributions, in nats. Gradients flow to hidden and head through the log-probabilities only.
+// entropies [n] f32 of those distributions, in nats. Gradients flow to hidden and head through the log-probabilities only. Hidden may be
+// bf16: an f32 head is rounded to it then, logits and all behind them are f32 all the same, and so is the gradient of the head.
 //
 // With chunk 0 the logits [n, vocab] are made whole, and so are their gradients. With a chunk above 0, on XLA, only those of so many
 // tokens are there at a time: a loop over chunks, and another for the gradient, which computes the logits once more (as Wijmans et al.,
@@ -39,7 +40,7 @@ func TokenLogprobs(hidden, head, targets *Node, chunk int) (logprobs, entropies 
 
 // logprobsOf makes all logits: log-probabilities and entropies.
 func logprobsOf(hidden, head, targets *Node) []*Node {
-	spread := LogSoftmax(ConvertDType(Product(hidden, head), dtypes.Float32), -1)
+	spread := LogSoftmax(ConvertDType(Logits(hidden, head), dtypes.Float32), -1)
 	return []*Node{picked(spread, targets), Neg(ReduceSum(Mul(Exp(spread), spread), -1))}
 }
 
@@ -59,7 +60,8 @@ func chosen(x, index *Node) *Node {
 func logprobsInChunks(in []*Node) []*Node {
 	g, chunks := in[0].Graph(), in[0].Shape().Dim(0)
 	zeros := zeros32(g, in[2].Shape().Dimensions...)
-	out := overChunks(g, chunks, append(in[:3:3], zeros, zeros), func(i *Node, s []*Node) []*Node {
+	head := ConvertDType(in[1], in[0].DType())
+	out := overChunks(g, chunks, []*Node{in[0], head, in[2], zeros, zeros}, func(i *Node, s []*Node) []*Node {
 		logits, logsum := chunkLogits(chunkOf(s[0], i), s[1])
 		shares := Exp(Sub(logits, ExpandDims(logsum, -1)))
 		s[3] = setChunk(s[3], i, Sub(picked(logits, chunkOf(s[2], i)), logsum))
@@ -72,7 +74,7 @@ func logprobsInChunks(in []*Node) []*Node {
 // logprobsBackward is the gradient of logprobsInChunks from its inputs and the adjoints of its outputs, of which the second is not used:
 // with d the adjoint of a target's log-probability, that of its logits is d (1[target] - softmax).
 func logprobsBackward(in []*Node) []*Node {
-	hidden, head, targets, adjoint := in[0], in[1], in[2], in[3]
+	hidden, head, targets, adjoint := in[0], ConvertDType(in[1], in[0].DType()), in[2], in[3]
 	g := hidden.Graph()
 	dHidden := zeros32(g, hidden.Shape().Dimensions...)
 	dHead := zeros32(g, head.Shape().Dimensions...)
@@ -82,16 +84,16 @@ func logprobsBackward(in []*Node) []*Node {
 		shares := Exp(Sub(logits, ExpandDims(logsum, -1)))
 		hit := ConvertDType(chosen(logits, chunkOf(s[2], i)), dtypes.Float32)
 		dLogits := ConvertDType(Mul(Sub(hit, shares), ExpandDims(chunkOf(s[3], i), -1)), h.DType())
-		s[4] = setChunk(s[4], i, ConvertDType(Einsum("nv,wv->nw", dLogits, s[1]), dtypes.Float32))
-		s[5] = Add(s[5], ConvertDType(Einsum("nw,nv->wv", h, dLogits), dtypes.Float32))
+		s[4] = setChunk(s[4], i, einsum("nv,wv->nw", dtypes.Float32, dLogits, s[1]))
+		s[5] = Add(s[5], einsum("nw,nv->wv", dtypes.Float32, h, dLogits))
 		return s
 	})
-	return []*Node{ConvertDType(out[4], hidden.DType()), ConvertDType(out[5], head.DType())}
+	return []*Node{ConvertDType(out[4], hidden.DType()), ConvertDType(out[5], in[1].DType())}
 }
 
 // chunkLogits are logits [chunk, vocab] f32 and the logarithms [chunk] of the sums of their exponentials.
 func chunkLogits(hidden, head *Node) (logits, logsum *Node) {
-	logits = ConvertDType(DotProduct(hidden, head), dtypes.Float32)
+	logits = einsum("nw,wv->nv", dtypes.Float32, hidden, head)
 	most := StopGradient(ReduceMax(logits, -1))
 	return logits, Add(most, Log(ReduceSum(Exp(Sub(logits, ExpandDims(most, -1))), -1)))
 }

@@ -6,6 +6,7 @@ import (
 
 	"astro/internal/device"
 
+	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
@@ -26,8 +27,12 @@ func init() {
 }
 
 // Product is x [rows, in] times w [in, out]: [rows, out], in the dtype of both. Its reference is a plain dot; a batch of decodes
-// takes several of them on xla:cpu, and a single row two halves.
+// takes several of them on xla:cpu, and a single row two halves. Where x is bf16 and w f32, as in training, w is rounded, the result is
+// bf16 and the gradient of w f32.
 func Product(x, w *Node) *Node {
+	if x.DType() == dtypes.BFloat16 && w.DType() == dtypes.Float32 {
+		return halfProduct.call(x, w)
+	}
 	return device.Call("product", func(in []*Node) []*Node { return []*Node{DotProduct(in[0], in[1])} }, x, w)[0]
 }
 

@@ -42,14 +42,15 @@ type house struct {
 	store    *feedback.Store
 	engine   *engine.Engine
 	policies *Policies
-	manual   bool // candidates wait to be promoted
+	manual   bool         // candidates wait to be promoted
+	dtype    dtypes.DType // of matrices, keys and values that are served
 	close    func()
 }
 
 // build makes a house in a new folder.
 func build(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), base: t.TempDir()}
+	h := &house{t: t, dir: t.TempDir(), base: t.TempDir(), dtype: dtypes.Float32}
 	d, err := device.Open(device.Options{Backend: string(device.Go)})
 	if err != nil {
 		t.Fatal(err)
@@ -84,17 +85,17 @@ func (h *house) open() {
 	must(err)
 	start, err := Begin(ctx, h.store, h.base)
 	must(err)
-	w, err := model.Load(start.Path, h.device.Backend(), dtypes.Float32, nil)
+	w, err := model.Load(start.Path, h.device.Backend(), h.dtype, nil)
 	must(err)
 	policy := model.NewPolicy(start.Version, w)
 	c := engine.DefaultConfig(vocab, 16, 32)
 	c.EOS = answers()
 	runner, err := engine.NewDeviceRunner(h.device, policy, engine.RunnerConfig{Pages: c.Pages, PageTokens: c.PageTokens, MaxSlots: c.MaxSlots, ChunkTokens: c.ChunkTokens,
-		MaxContextTokens: c.MaxContextTokens, KVType: dtypes.Float32, GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes})
+		MaxContextTokens: c.MaxContextTokens, KVType: h.dtype, GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes})
 	must(err)
 	h.engine, err = engine.New(runner, engine.Options{Config: c, Version: start.Version})
 	must(err)
-	h.policies, err = OpenPolicies(ctx, PoliciesConfig{Engine: h.engine, Store: h.store, Device: h.device, DType: dtypes.Float32,
+	h.policies, err = OpenPolicies(ctx, PoliciesConfig{Engine: h.engine, Store: h.store, Device: h.device, DType: h.dtype,
 		Dir: filepath.Join(h.dir, "policies"), Base: h.base, Manual: h.manual}, start)
 	must(err)
 	h.close = func() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -43,7 +44,7 @@ type LoopConfig struct {
 	Returns func(output []int32) int // counts what a reasoner did about its own mistakes; nil = not counted
 
 	// GapAlarm and MeanGapAlarm are what log-probabilities of engine and trainer may differ by, at most and in the mean; more is logged and
-	// counted. 0 = 1e-4 and 1e-6, which hold for f32 weights.
+	// counted. 0 = 1e-4 and 1e-6, which hold where all is f32; where Learn's limits are those of one that rounds, half of its MeanGap alone.
 	GapAlarm, MeanGapAlarm float64
 	Tracer                 *telemetry.Tracer // nil = no traces
 }
@@ -92,7 +93,10 @@ func NewLoop(c LoopConfig, p *Policies, d *device.Device) (*Loop, error) {
 	if c.Served.MaxStaleness == 0 {
 		c.Served.MaxStaleness = 2
 	}
-	if c.GapAlarm == 0 {
+	switch {
+	case c.GapAlarm == 0 && c.Learn.Limits.Gap == 0:
+		c.GapAlarm, c.MeanGapAlarm = math.Inf(1), c.Learn.Limits.MeanGap/2
+	case c.GapAlarm == 0:
 		c.GapAlarm, c.MeanGapAlarm = 1e-4, 1e-6
 	}
 	switch {
@@ -415,7 +419,7 @@ func (l *Loop) publish(ctx context.Context, s *session, u *update) error {
 
 func (l *Loop) propose(s *session) (c Candidate, err error) {
 	err = l.device.InBackground(func() error {
-		w, err := s.trainer.Snapshot()
+		w, err := s.trainer.SnapshotAs(l.policies.wants(l.device))
 		if err == nil {
 			c, err = l.policies.Propose(w, l.device)
 		}
@@ -430,7 +434,7 @@ func (l *Loop) save(ctx context.Context, s *session, c Candidate, row feedback.U
 	if e != nil {
 		eval, _ = json.Marshal(e)
 	}
-	owner, err := json.Marshal(map[string]any{"stage": "online", "version": c.Version, "parent": c.Parent})
+	owner, err := json.Marshal(map[string]any{"stage": "online", "version": c.Version, "parent": c.Parent, "compute": s.trainer.Compute().String()})
 	if err != nil {
 		return err
 	}
@@ -508,9 +512,9 @@ func (l *Loop) lockStep(s *session) error {
 // lockSlots are the rollouts that are drawn side by side in lock step.
 const lockSlots = 32
 
-// policy is a copy of what the session's trainer holds.
+// policy is a copy of what the session's trainer holds, as it computes with it.
 func (s *session) policy() (*model.Policy, error) {
-	w, err := s.trainer.Snapshot()
+	w, err := s.trainer.SnapshotAs(s.trainer.Compute().DType())
 	if err != nil {
 		return nil, err
 	}

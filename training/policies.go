@@ -413,9 +413,18 @@ type Candidate struct {
 	changes         int64
 }
 
-// Propose puts weights, which it owns from now on, onto the device that serves, under a new version. from is where they are.
+// wants is the dtype that weights on a device should have for Propose: that which is served where they need not be copied, else f32.
+func (p *Policies) wants(from *device.Device) dtypes.DType {
+	if from == p.config.Device {
+		return p.config.DType
+	}
+	return dtypes.Float32
+}
+
+// Propose puts weights, which it owns from now on, onto the device that serves, under a new version. from is where they are. They are f32,
+// or there as they are served already.
 func (p *Policies) Propose(w *model.Weights, from *device.Device) (Candidate, error) {
-	if from != p.config.Device || p.config.DType != dtypes.Float32 {
+	if from != p.config.Device || p.config.DType != w.Tensors[0].DType() {
 		copied, err := w.Copy(p.config.Device.Backend(), p.config.DType)
 		w.Free()
 		if err != nil {

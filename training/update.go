@@ -135,7 +135,8 @@ type Numbers struct {
 	KL        float64 `json:"kl"`
 	Gap       float64 `json:"gap"`      // largest |difference| of log-probabilities between engine and trainer
 	MeanGap   float64 `json:"mean_gap"` // its mean
-	Compared  int     `json:"compared"` // tokens that the two are of
+	GapKL     float64 `json:"gap_kl"`   // KL divergence between the two, nats per token
+	Compared  int     `json:"compared"` // tokens that the three are of
 	Ratio     float64 `json:"ratio"`
 	GradNorm  float64 `json:"grad_norm"`
 	Loss      float64 `json:"loss"`
@@ -157,7 +158,7 @@ type Numbers struct {
 func (u *update) numbers(l *Loop) Numbers {
 	r := &u.report
 	n := Numbers{Rollouts: r.Tally.Rollouts, Reward: r.Tally.Reward, PassRate: float64(r.Tally.Correct), Served: len(u.rated), Dropped: len(u.dropped),
-		Entropy: r.Entropy, Clipped: r.Clipped, KL: r.KL, Gap: r.Gap, MeanGap: r.MeanGap, Compared: r.Compared, Ratio: r.Ratio, GradNorm: r.GradNorm, Loss: r.Loss, LR: r.LR,
+		Entropy: r.Entropy, Clipped: r.Clipped, KL: r.KL, Gap: r.Gap, MeanGap: r.MeanGap, GapKL: r.GapKL, Compared: r.Compared, Ratio: r.Ratio, GradNorm: r.GradNorm, Loss: r.Loss, LR: r.LR,
 		Mixed: r.MixedFraction(), Hung: r.Tally.Hung, Errors: r.Tally.Errors + r.Tally.Failed, Learned: r.Learned,
 		GatherSeconds: u.gatherTook.Seconds(), LearnSeconds: u.learnTook.Seconds(), Seconds: time.Since(u.began).Seconds(),
 		SwapMillis: float64(l.engine.Stats().LastSwap.Microseconds()) / 1000, Eval: u.eval}

@@ -53,13 +53,20 @@ func (b *backend) describeForm() string {
 	return fmt.Sprintf("native, weights %s, keys and values %s, %s, %d threads", b.packed.Weights, b.kvType, native.Used(), native.Threads())
 }
 
-// warnOfRounding says before anything is learned that the trainer, which computes in f32, may refuse what this form draws.
-func (b *backend) warnOfRounding(o serveOptions, log *slog.Logger) {
-	if o.learn == "" || b.kvType == dtypes.Float32 && (b.packed == nil || b.packed.Weights == native.F32) {
-		return
+// rounds says whether answers are computed in less than f32.
+func (b *backend) rounds() bool {
+	return b.dtype != dtypes.Float32 || b.kvType != dtypes.Float32 || b.packed != nil && b.packed.Weights != native.F32
+}
+
+// tellOfRounding says before anything is learned how what this form draws is learned from.
+func (b *backend) tellOfRounding(o serveOptions, log *slog.Logger) {
+	switch {
+	case o.learn == "" || !b.rounds():
+	case b.packed != nil && b.packed.Weights == native.Int4:
+		log.Warn("int4 weights draw answers of other probabilities than the trainer's, by more than importance weights can stand for: most updates will be refused; --weights int8 learns")
+	default:
+		log.Info("answers are drawn in less than f32 and weighed by importance when they are learned from", "weights", o.form.weights, "kv", b.kvType)
 	}
-	log.Warn("the trainer computes in f32: updates are refused where its log-probabilities are more than 0.05 from those of this form, which all may be; --weights f32 --kv f32 learns",
-		"weights", o.form.weights, "kv", b.kvType)
 }
 
 // read gives the form and the type of keys and values, those of weights of dtype unless another was asked for.

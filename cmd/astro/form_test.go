@@ -3,35 +3,51 @@ package main
 import (
 	"bytes"
 	"log/slog"
+	"strings"
 	"testing"
 
+	"astro/internal/device"
 	"astro/kernels/native"
 	"astro/model/llama"
+	"astro/training/trainer"
 
 	"github.com/gomlx/compute/dtypes"
 )
 
-// A server that learns says at its start when its form rounds what the trainer does not.
-func TestWarnOfRounding(t *testing.T) {
+// Where answers are computed in less than f32 a server that learns weighs them, says so at its start, and warns of int4; in f32 its limit
+// is that of the worst token.
+func TestRoundingIsToldAndWeighed(t *testing.T) {
+	packed := func(w native.Weights) *llama.Packed { return &llama.Packed{Weights: w} }
+	const half, single = dtypes.BFloat16, dtypes.Float32
 	for _, c := range []struct {
-		learn  string
-		packed *llama.Packed
-		kv     dtypes.DType
-		want   bool
+		learn     string
+		packed    *llama.Packed
+		dtype, kv dtypes.DType
+		compute   string
+		says      string
+		rounded   bool
 	}{
-		{"countdown", &llama.Packed{Weights: native.F32}, dtypes.Float32, false},
-		{"countdown", nil, dtypes.Float32, false},
-		{"", &llama.Packed{Weights: native.Int8}, dtypes.Float32, false},
-		{"feedback", &llama.Packed{Weights: native.Int8}, dtypes.Float32, true},
-		{"countdown", &llama.Packed{Weights: native.F32}, dtypes.Float16, true},
-		{"countdown", nil, dtypes.BFloat16, true},
+		{"countdown", packed(native.F32), single, single, "auto", "", false},
+		{"countdown", nil, single, single, "f32", "", false},
+		{"", packed(native.Int8), single, single, "auto", "", true},
+		{"feedback", packed(native.Int8), single, single, "auto", "level=INFO", true},
+		{"feedback", packed(native.Int4), single, single, "auto", "level=WARN", true},
+		{"countdown", packed(native.F32), single, dtypes.Float16, "auto", "level=INFO", true},
+		{"countdown", nil, single, half, "auto", "level=INFO", true},
+		{"countdown", nil, half, single, "auto", "level=INFO", true},
+		{"countdown", packed(native.F32), single, single, "bf16", "", true},
 	} {
 		var said bytes.Buffer
-		o := serveOptions{}
-		o.learn = c.learn
-		(&backend{packed: c.packed, kvType: c.kv}).warnOfRounding(o, slog.New(slog.NewTextHandler(&said, nil)))
-		if got := bytes.Contains(said.Bytes(), []byte("--weights f32 --kv f32 learns")); got != c.want {
-			t.Errorf("%+v: said %q; want a warning: %v", c, said.String(), c.want)
+		o := defaultServeOptions()
+		o.learn, o.compute = c.learn, c.compute
+		b := &backend{packed: c.packed, dtype: c.dtype, kvType: c.kv, device: &device.Device{}, context: 128}
+		b.tellOfRounding(o, slog.New(slog.NewTextHandler(&said, nil)))
+		if got := said.String(); !strings.Contains(got, c.says) || c.says == "" && got != "" {
+			t.Errorf("%+v: said %q", c, got)
+		}
+		s := o.learnFlags.settings(b)
+		if got := s.Limits.Gap == 0 && s.Limits.MeanGap > 0; got != c.rounded || (s.Optimizer.Compute == trainer.BF16) != (c.compute == "bf16") {
+			t.Errorf("%+v: learns with %+v in %s", c, s.Limits, s.Optimizer.Compute)
 		}
 	}
 }

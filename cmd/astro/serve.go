@@ -250,6 +250,7 @@ type backend struct {
 	device    *device.Device
 	policy    *model.Policy
 	packed    *llama.Packed // nil = the plain graph runs
+	dtype     dtypes.DType  // that weights are loaded in
 	kvType    dtypes.DType
 	runner    *engine.DeviceRunner
 	engine    *engine.Engine
@@ -274,6 +275,7 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 	if err != nil {
 		return nil, err
 	}
+	b.dtype = dtype
 	d, err := o.openDevice()
 	if err != nil {
 		return nil, err
@@ -287,7 +289,7 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 	if err != nil {
 		return nil, err
 	}
-	b.warnOfRounding(o, log)
+	b.tellOfRounding(o, log)
 	plan, err := planMemory(b, o, d, dtype)
 	if err != nil {
 		return nil, err

@@ -16,11 +16,13 @@ import (
 
 	"astro/engine"
 	"astro/feedback"
+	"astro/internal/device"
 	"astro/internal/telemetry"
 	"astro/model"
 	"astro/server"
 	"astro/training"
 	"astro/training/recipe"
+	"astro/training/trainer"
 )
 
 // learnFlags say what a server keeps and whether it learns from it.
@@ -34,6 +36,7 @@ type learnFlags struct {
 	prompts     int
 	checkpoints bool // of layers
 	loraRank    int
+	compute     string // of training: auto, f32 or bf16
 	publish     string // auto or manual
 	keyShare    float64
 	raterShare  float64
@@ -55,7 +58,7 @@ type learnFlags struct {
 }
 
 func defaultLearnFlags() learnFlags {
-	return learnFlags{publish: publishAuto, prompts: 16, staleness: 2, served: 128, keepStored: 5, keepLoaded: 2, batchTokens: 2, evalEvery: 5, retention: 7 * 24 * time.Hour, history: 90 * 24 * time.Hour, historyRows: 200_000, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
+	return learnFlags{compute: device.Auto, publish: publishAuto, prompts: 16, staleness: 2, served: 128, keepStored: 5, keepLoaded: 2, batchTokens: 2, evalEvery: 5, retention: 7 * 24 * time.Hour, history: 90 * 24 * time.Hour, historyRows: 200_000, storeBytes: 16 << 30, graderTimeout: 10 * time.Second}
 }
 
 func (l *learnFlags) add(c *cobra.Command) {
@@ -70,6 +73,7 @@ func (l *learnFlags) add(c *cobra.Command) {
 	f.IntVar(&l.prompts, "learn-prompts", l.prompts, "prompts that an update gathers rollouts of, 8 of each")
 	f.BoolVar(&l.checkpoints, "learn-layer-checkpoints", false, "train with much less memory for a third more time")
 	f.IntVar(&l.loraRank, "learn-lora-rank", 0, "train a change of this rank in each matrix, in place of the weights (LoRA); it wants about ten times the learning rate; 0 = all weights")
+	f.StringVar(&l.compute, "learn-compute", l.compute, "what training computes products in: f32, bf16 (weights and optimizer stay f32), or auto, which is bf16 on xla:cuda alone")
 	f.Float64Var(&l.keyShare, "learn-key-share", 0, "share of an update's rated completions that one API key may have rated, 0 to 1; 0 = all")
 	f.Float64Var(&l.raterShare, "learn-rater-share", 0, "share of an update's rated completions that one rater may have rated, 0 to 1; a key that names no rater is one itself; 0 = all")
 	f.Int64Var(&l.staleness, "learn-staleness", l.staleness, "policy versions that a rated completion may be behind when it is learned from")
@@ -117,6 +121,9 @@ type learning struct {
 func openStore(ctx context.Context, o *serveOptions, log *slog.Logger) (*learning, error) {
 	if o.learnFlags.learn != "" && o.learnFlags.store == "" {
 		o.learnFlags.store = defaultStore
+	}
+	if _, err := trainer.ParseCompute(o.learnFlags.compute, device.Go); err != nil {
+		return nil, fmt.Errorf("--learn-%w", err)
 	}
 	if o.learnFlags.store == "" && o.learnFlags.trees != "" {
 		return nil, errors.New("--trees: trees are shown from the store; give --store DIR, too")

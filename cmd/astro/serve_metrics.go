@@ -41,7 +41,7 @@ func (l *learning) measure(e *engine.Engine) telemetry.LoopState {
 	s.Applied, s.Rejected, s.Failed, s.Stale, s.Alarms, s.Share = c.Applied, c.Rejected, c.Failed, c.Stale, c.Alarms, c.Share
 	s.KeyCapped, s.RaterCapped = c.KeyCapped, c.RaterCapped
 	s.Reward, s.PassRate, s.Length, s.Returns, s.Entropy, s.Clipped, s.KL = last.Reward, last.PassRate, last.Length, last.Backs, last.Entropy, last.Clipped, last.KL
-	s.Ratio, s.GradNorm, s.LR, s.Gap, s.MeanGap, s.Staleness, s.Mixed = last.Ratio, last.GradNorm, last.LR, last.Gap, last.MeanGap, last.Staleness, last.Mixed
+	s.Ratio, s.GradNorm, s.LR, s.Gap, s.MeanGap, s.GapKL, s.Staleness, s.Mixed = last.Ratio, last.GradNorm, last.LR, last.Gap, last.MeanGap, last.GapKL, last.Staleness, last.Mixed
 	if c.Eval != nil {
 		s.EvalPassRate = c.Eval.PassRate
 	}

@@ -91,6 +91,13 @@ func (l *learnFlags) settings(b *backend) grpo.Config {
 		c.Optimizer.PeakLR = l.lr
 	}
 	c.Rows = max(1, 2048/c.RowTokens)
+	compute, err := trainer.ParseCompute(l.compute, b.device.Kind())
+	if err != nil {
+		panic("BUG: openStore has checked it: " + err.Error())
+	}
+	if c.Optimizer.Compute = compute; compute != trainer.F32 || b.rounds() {
+		return c.Rounded()
+	}
 	return c
 }
 

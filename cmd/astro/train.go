@@ -27,9 +27,9 @@ func newTrainCommand() *cobra.Command {
 // trainFlags are those of both commands.
 type trainFlags struct {
 	deviceFlags
-	model, out, work string
-	every            int
-	hub              hubFlags
+	model, out, work, compute string
+	every                     int
+	hub                       hubFlags
 }
 
 func (t *trainFlags) add(c *cobra.Command, every int) {
@@ -39,6 +39,7 @@ func (t *trainFlags) add(c *cobra.Command, every int) {
 	f.StringVar(&t.out, "out", "", "folder of the trained model; one that is there is replaced")
 	f.StringVar(&t.work, "work", "", "folder of checkpoints; the same command goes on from the newest (default: none are kept)")
 	t.addDevice(c, "")
+	f.StringVar(&t.compute, "compute", device.Auto, "what products are computed in: f32, bf16 (weights and optimizer stay f32), or auto, which is bf16 on xla:cuda alone; a run goes on in what it began with")
 	f.IntVar(&t.every, "every", every, "steps between two checkpoints")
 }
 
@@ -62,8 +63,8 @@ func begin(l *trainer.LoRA, seed uint64, w *model.Weights) (params int64, err er
 	return params, err
 }
 
-// open loads the model, and makes --model its folder.
-func (t *trainFlags) open(ctx context.Context, diagnostics io.Writer) (*device.Device, *model.Weights, error) {
+// open loads the model, makes --model its folder, and says in o what to compute in.
+func (t *trainFlags) open(ctx context.Context, o *trainer.Config, diagnostics io.Writer) (*device.Device, *model.Weights, error) {
 	switch {
 	case t.model == "" || t.out == "":
 		return nil, nil, errors.New("want --model MODEL and --out DIR")
@@ -78,6 +79,9 @@ func (t *trainFlags) open(ctx context.Context, diagnostics io.Writer) (*device.D
 	d, err := t.openDevice()
 	if err != nil {
 		return nil, nil, err
+	}
+	if o.Compute, err = trainer.ParseCompute(t.compute, d.Kind()); err != nil {
+		return nil, nil, fmt.Errorf("--%w", err)
 	}
 	w, err := model.Load(t.model, d.Backend(), dtypes.Float32, nil)
 	return d, w, err
@@ -162,7 +166,7 @@ func (s *sftFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 	if s.data == "" {
 		return errors.New("want --data FILE")
 	}
-	d, w, err := s.open(ctx, diagnostics)
+	d, w, err := s.open(ctx, &s.config.Optimizer, diagnostics)
 	if err != nil {
 		return err
 	}
@@ -176,7 +180,7 @@ func (s *sftFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "training %d parameters on %d examples with %s, loss on %s\n", params, len(examples), d.Kind(), mode)
+	fmt.Fprintf(out, "training %d parameters on %d examples with %s in %s, loss on %s\n", params, len(examples), d.Kind(), s.config.Optimizer.Compute, mode)
 	bar := stepBar(diagnostics, 0)
 	trained, err := sft.Train(ctx, d, w, examples, s.config, sft.Work{Dir: s.work, EverySteps: s.every, Extra: s.copyTexts}, func(p sft.Progress) {
 		bar.ChangeMax(p.Steps)

@@ -17,6 +17,7 @@ import (
 	"astro/training/grpo"
 	"astro/training/recipe"
 	"astro/training/reward"
+	"astro/training/trainer"
 )
 
 // grpoFlags are the flags of astro train grpo.
@@ -83,7 +84,7 @@ func (g *grpoFlags) addLossFlags(c *cobra.Command) {
 	f.Float64Var(&k.Objective.ClipHigh, "clip-high", k.Objective.ClipHigh, "ratios above 1 plus this are clipped")
 	f.Float64Var(&k.Objective.DualClip, "dual-clip", k.Objective.DualClip, "clip: largest ratio that counts where the advantage is negative; 0 = none")
 	f.Float64Var(&k.Objective.KL, "kl", k.Objective.KL, "weight of the KL divergence to --model; 0 = none")
-	f.Float64Var(&k.Objective.Staleness.TIS, "tis", k.Objective.Staleness.TIS, "weigh tokens by how much likelier they are than when they were drawn, up to this; 2 is usual, 0 = off")
+	f.Float64Var(&k.Objective.Staleness.TIS, "tis", k.Objective.Staleness.TIS, "weigh tokens by how much likelier they are than when they were drawn, up to this; 2 is usual, 0 = off, which in bf16 means 2")
 	f.StringVar(&g.norm, "norm", g.norm, "what the loss is divided by: tokens, sequences or constant (full length)")
 	f.StringVar(&g.scale, "scale", g.scale, "what advantages are divided by: none, group or batch (standard deviation of rewards)")
 	f.BoolVar(&k.Advantages.LeaveOneOut, "leave-one-out", false, "compare a reward with the mean of the others of its group")
@@ -103,9 +104,12 @@ func (g *grpoFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d, w, err := g.open(ctx, diagnostics)
+	d, w, err := g.open(ctx, &g.config.Optimizer, diagnostics)
 	if err != nil {
 		return err
+	}
+	if g.config.Optimizer.Compute != trainer.F32 {
+		g.config = g.config.Rounded()
 	}
 	problems, err := g.adapt(lines, w.Config, diagnostics)
 	if err != nil {
@@ -117,7 +121,7 @@ func (g *grpoFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "training %d parameters on %d problems (%d skipped) with %s\n", params, len(problems.Problems), len(problems.Skipped), d.Kind())
+	fmt.Fprintf(out, "training %d parameters on %d problems (%d skipped) with %s in %s\n", params, len(problems.Problems), len(problems.Skipped), d.Kind(), g.config.Optimizer.Compute)
 	if len(problems.Skipped) > 0 {
 		fmt.Fprintln(out, "the first that was skipped:", problems.Skipped[0])
 	}
@@ -192,7 +196,7 @@ func printStep(w io.Writer, r grpo.Report) {
 		r.Step, r.MeanReward(), 100*r.PassRate(), 100*r.MixedFraction(), t.Groups, float64(t.Tokens)/float64(max(1, t.Rollouts)), t.Truncated,
 		r.Entropy, r.Clipped, r.KL, r.Ratio, r.Gap, r.GradNorm, float64(t.Tokens)/r.Gather.Seconds(), r.Time.Seconds())
 	if r.Weight > 0 {
-		fmt.Fprintf(w, "  weight of tokens %.3f, %.2f %% truncated\n", r.Weight, 100*r.Capped)
+		fmt.Fprintf(w, "  weight of tokens %.3f, %.2f %% truncated; mean gap %.1g, kl between engine and trainer %.1g\n", r.Weight, 100*r.Capped, r.MeanGap, r.GapKL)
 	}
 	var wrong []string
 	for what, n := range map[string]int{"failed in the engine": t.Failed, "failed in the grader": t.Errors, "graded too late": t.Hung, "stale": t.Stale} {

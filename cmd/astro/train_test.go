@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,6 +94,47 @@ func TestTrainSFT(t *testing.T) {
 	_, err = train(t, "sft", "--model", demo, "--data", writeLines(t, "text.jsonl", map[string]any{"text": "3 7"}), "--out", out)
 	if err == nil || !strings.Contains(err.Error(), "line 1") {
 		t.Errorf("a text without tokens: got %v", err)
+	}
+}
+
+// In bf16 another model comes out than in f32, near it and f32 as its numbers show; a run goes on in what it began with.
+func TestTrainInBF16(t *testing.T) {
+	p := countdown.CD4.Sample(countdown.CD4.Split().Train, 1, random.New(1, 0))[0]
+	data := writeLines(t, "data.jsonl", map[string]any{"tokens": append(countdown.Prompt(p), countdown.ButWait, countdown.EOS)})
+	sft := func(compute, work string) (string, [][]float32, error) {
+		out := filepath.Join(t.TempDir(), "trained")
+		text, err := train(t, "sft", "--model", demo, "--data", data, "--out", out, "--work", work, "--epochs", "2", "--rows", "1", "--compute", compute)
+		if err != nil {
+			return text, nil, err
+		}
+		return text, weightsIn(t, out), nil
+	}
+	work := t.TempDir()
+	text, half, err := sft("bf16", work)
+	if err != nil || !strings.Contains(text, "with go in bf16") {
+		t.Fatalf("got %q, %v", text, err)
+	}
+	if _, _, err := sft("auto", work); err == nil || !strings.Contains(err.Error(), "another run") {
+		t.Errorf("in f32 where bf16 began: %v", err)
+	}
+	if _, _, err := sft("f16", t.TempDir()); err == nil || !strings.Contains(err.Error(), "want auto, f32 or bf16") {
+		t.Errorf("in f16: %v", err)
+	}
+	_, exact, err := sft("f32", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, finer := true, false
+	for i := range half {
+		for j, x := range half[i] {
+			if d := math.Abs(float64(x) - float64(exact[i][j])); d > 5e-3 {
+				t.Fatalf("a weight is %g in bf16 and %g in f32", x, exact[i][j])
+			}
+			same, finer = same && x == exact[i][j], finer || math.Float32bits(x)&0xffff != 0
+		}
+	}
+	if same || !finer {
+		t.Errorf("training in bf16 gives the weights of f32: %t, and finer ones than bf16: %t", same, finer)
 	}
 }
 

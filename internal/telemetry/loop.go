@@ -12,6 +12,7 @@ type LoopState struct {
 
 	Reward, PassRate, Length, Returns, Entropy, Clipped, KL, Ratio, GradNorm, LR float64
 	Gap, MeanGap                                                                 float64 // |difference| of log-probabilities between engine and trainer
+	GapKL                                                                        float64 // KL divergence between the two, nats per token
 	Staleness, Mixed, Share                                                      float64
 	EvalPassRate                                                                 float64 // of the last evaluation; -1 = none yet
 
@@ -52,6 +53,7 @@ var loopReadings = []reading[LoopState]{
 	gauge("astro_learning_rate", "Learning rate.", func(s *LoopState) float64 { return s.LR }),
 	gauge("astro_logprob_gap_max", "Largest difference of a token's log-probability between engine and trainer.", func(s *LoopState) float64 { return s.Gap }),
 	gauge("astro_logprob_gap_mean", "Its mean.", func(s *LoopState) float64 { return s.MeanGap }),
+	gauge("astro_logprob_gap_kl_nats", "KL divergence between engine and trainer, per token, under the same weights.", func(s *LoopState) float64 { return s.GapKL }),
 	gauge("astro_learning_staleness_versions", "Mean versions between drawing and learning.", func(s *LoopState) float64 { return s.Staleness }),
 	gauge("astro_learning_mixed_groups", "Share of groups with contrast.", func(s *LoopState) float64 { return s.Mixed }),
 	gauge("astro_learning_share", "Share of the last update's time that was spent on learning itself.", func(s *LoopState) float64 { return s.Share }),

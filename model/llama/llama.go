@@ -26,20 +26,38 @@ func Scale(c model.Config) float64 { return 1 / math.Sqrt(float64(c.HeadDim)) }
 // Forward runs the layers over tokens [seqs, tokens] i32 at positions [seqs, tokens] i32 and returns the final normed hidden
 // states [seqs, tokens, hidden] in the dtype of the embedding. cos and sin are RopeTables, [positions, headDim/2] f32.
 func Forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend) *Node {
-	return forward(c, weights, tokens, positions, cos, sin, attend, func(x *Node) *Node { return x })
+	return forward(c, weights, tokens, positions, cos, sin, attend, Training{Compute: weights[0].DType()})
 }
 
-// ForwardCheckpointed is Forward for training with little memory (Chen et al., arXiv 1604.06174): of each layer only what came into it is
-// kept, and a backward pass computes the rest again, for a third more time.
-func ForwardCheckpointed(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend) *Node {
-	return forward(c, weights, tokens, positions, cos, sin, attend, (*Node).Checkpoint).StopCheckpoint()
+// Training is how a forward pass runs that a gradient is wanted of.
+type Training struct {
+	// Compute is the dtype of hidden states and of the operands of products: Float32, or BFloat16 where the weights, which are f32, are
+	// rounded for each product. Their gradients are f32; norms, rotations, scores and softmax are computed in f32 always.
+	Compute dtypes.DType
+
+	// Checkpoints saves memory (Chen et al., arXiv 1604.06174): of each layer only what came into it is kept, and a backward pass computes
+	// the rest again, for a third more time.
+	Checkpoints bool
 }
 
-// forward calls enter on what comes into each layer.
-func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend, enter func(*Node) *Node) *Node {
+// ForwardTraining is Forward for training; the hidden states are of how.Compute.
+func ForwardTraining(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend, how Training) *Node {
+	x := forward(c, weights, tokens, positions, cos, sin, attend, how)
+	if how.Checkpoints {
+		return x.StopCheckpoint()
+	}
+	return x
+}
+
+func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend, how Training) *Node {
 	seqs, length := tokens.Shape().Dim(0), tokens.Shape().Dim(1)
 	cos, sin = rowsAt(cos, positions), rowsAt(sin, positions)
-	x := Gather(weights[0], Reshape(tokens, -1, 1)) // [seqs*tokens, hidden]
+	enter := func(x *Node) *Node { return x }
+	if how.Checkpoints {
+		enter = (*Node).Checkpoint
+	}
+	// [seqs*tokens, hidden]; rounded behind the Gather, so that gradients of a token's many rows are added up in the embedding's dtype
+	x := ConvertDType(Gather(weights[0], Reshape(tokens, -1, 1)), how.Compute)
 	for l := range c.Layers {
 		w := weights[c.FirstLayer()+l*model.PerLayer:][:model.PerLayer]
 		x = attention(c, w[0], w[1], w[2], enter(x), cos, sin, seqs, func(q, k, v *Node) *Node { return attend(l, q, k, v) })
@@ -68,7 +86,7 @@ func mlp(c model.Config, norm, gateUp, down, x *Node) *Node {
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].
 func Logits(head, hidden *Node) *Node {
-	return ConvertDType(kernels.Product(hidden, head), dtypes.Float32)
+	return ConvertDType(kernels.Logits(hidden, head), dtypes.Float32)
 }
 
 // Head is the head [hidden, vocab] of a model with these weights: a tied one is the embedding, turned inside the graph so that

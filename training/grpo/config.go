@@ -47,8 +47,31 @@ type Band struct{ Low, High float64 } // inclusive; 0 and 1 = all
 type Limits struct {
 	Ratio    float64 // largest probability ratio of a token to when it was drawn
 	KL       float64 // mean estimate of KL(behaviour || now), in nats per token
-	Gap      float64 // largest difference of a log-probability between engine and trainer, under the same weights
+	Gap      float64 // largest difference of a log-probability between engine and trainer, under the same weights; 0 = as it is, with the two below
 	Refusals int     // steps in a row that may be refused; one more ends the run
+
+	// Where engine or trainer rounds, single tokens are far apart, and importance weights stand for it; see Config.Rounded. Both need
+	// Staleness; 0 = as they are.
+	MeanGap float64 `json:",omitzero"` // mean of what Gap is the largest of
+	GapKL   float64 `json:",omitzero"` // k3 estimate of KL(engine || trainer), in nats per token
+}
+
+// Limits of an engine or a trainer that rounds, and the largest importance weight there. Figures behind them: docs/decisions/0015.
+const (
+	roundedMeanGap = .01
+	roundedGapKL   = .001
+	roundedTIS     = 2
+)
+
+// Rounded is the Config for an engine or a trainer that computes in less than f32: tokens are weighed by how much likelier the trainer
+// finds them than the engine did, up to 2 if nothing else is said, and an update is refused by what differs in the mean, not at the worst
+// token.
+func (c Config) Rounded() Config {
+	c.Limits.Gap, c.Limits.MeanGap, c.Limits.GapKL = 0, roundedMeanGap, roundedGapKL
+	if c.Objective.Staleness.TIS == 0 {
+		c.Objective.Staleness.TIS = roundedTIS
+	}
+	return c
 }
 
 // Default is what learns well for tiny models; for a large one lower the learning rate to about 1e-6.
@@ -86,10 +109,24 @@ func (c Config) Validate() error {
 		return fmt.Errorf("a grader's deadline of %v: want more than 0, at most %v", c.GradeTimeout, maxGradeTimeout)
 	case !(c.Band.Low >= 0 && c.Band.Low < c.Band.High && c.Band.High <= 1):
 		return fmt.Errorf("a difficulty band from %g to %g: want 0 <= low < high <= 1", c.Band.Low, c.Band.High)
-	case !(c.Limits.Ratio > 1) || !(c.Limits.KL > 0) || !(c.Limits.Gap > 0) || c.Limits.Refusals < 0:
-		return fmt.Errorf("limits %+v: want a ratio above 1, the others above 0", c.Limits)
+	}
+	if err := c.Limits.validate(c.Objective.Staleness); err != nil {
+		return err
 	}
 	return errors.Join(c.checkOverlong(), c.Objective.Validate(), c.Advantages.Validate(), c.Norm.Validate(), c.schedule().Validate())
+}
+
+func (m Limits) validate(s Staleness) error {
+	ofMeans := m.MeanGap > 0 && m.GapKL > 0
+	switch {
+	case !(m.Ratio > 1) || !(m.KL > 0) || !(m.Gap >= 0) || !(m.MeanGap >= 0) || !(m.GapKL >= 0) || m.Refusals < 0:
+		return fmt.Errorf("limits %+v: want a ratio above 1, a KL above 0, and nothing below 0", m)
+	case m.Gap == 0 && !ofMeans:
+		return fmt.Errorf("limits %+v: want one of what engine and trainer differ by: Gap, or MeanGap and GapKL", m)
+	case (m.MeanGap > 0 || m.GapKL > 0) && s.TIS == 0:
+		return fmt.Errorf("limits %+v: those of means need importance weights, which are off: set Objective.Staleness.TIS, 2 for instance", m)
+	}
+	return nil
 }
 
 // schedule is the optimizer's Config for all updates.

@@ -59,7 +59,8 @@ type Report struct {
 	Ratio        float64 // largest
 	Gap          float64 // largest |difference| of a log-probability between engine and trainer under the same weights; of the first update
 	MeanGap      float64 // mean of what Gap is the largest of; with Staleness
-	Compared     int     // tokens of those two; with Staleness
+	GapKL        float64 // k3 estimate of KL(engine || trainer) from the same tokens, in nats per token; with Staleness
+	Compared     int     // tokens of those three; with Staleness
 	Weight       float64 // mean weight of tokens by Staleness; 0 without
 	Capped       float64 // share of tokens whose weight was truncated
 	Version      int64   // published by this step, or still current
@@ -172,8 +173,8 @@ func (m Limits) refuse(r *Report, first bool) string {
 	switch sum := r.Loss + r.GradNorm + r.Ratio + r.KL; {
 	case math.IsNaN(sum) || math.IsInf(sum, 0):
 		return fmt.Sprintf("the loss is %g, the norm of its gradient %g, the largest ratio %g", r.Loss, r.GradNorm, r.Ratio)
-	case first && r.Gap > m.Gap:
-		return fmt.Sprintf("engine and trainer differ by %.3g in a log-probability; the limit is %g", r.Gap, m.Gap)
+	case first && m.apart(r) != "":
+		return m.apart(r)
 	case r.Ratio > m.Ratio:
 		return fmt.Sprintf("the largest probability ratio is %.3g; the limit is %g", r.Ratio, m.Ratio)
 	case r.KL > m.KL:
@@ -182,9 +183,22 @@ func (m Limits) refuse(r *Report, first bool) string {
 	return ""
 }
 
+// apart says where engine and trainer differ by more than they may, or "".
+func (m Limits) apart(r *Report) string {
+	switch {
+	case m.Gap > 0 && r.Gap > m.Gap:
+		return fmt.Sprintf("engine and trainer differ by %.3g in a log-probability; the limit is %g", r.Gap, m.Gap)
+	case m.MeanGap > 0 && r.MeanGap > m.MeanGap:
+		return fmt.Sprintf("log-probabilities of engine and trainer differ by %.3g in the mean; the limit is %g", r.MeanGap, m.MeanGap)
+	case m.GapKL > 0 && r.GapKL > m.GapKL:
+		return fmt.Sprintf("the KL divergence between engine and trainer is %.3g; the limit is %g", r.GapKL, m.GapKL)
+	}
+	return ""
+}
+
 // publish makes a copy of the weights the current Policy: the trainer goes on changing its own in place.
 func (l *Learner) publish() error {
-	w, err := l.trainer.Snapshot()
+	w, err := l.trainer.SnapshotAs(l.config.Optimizer.Compute.DType())
 	if err != nil {
 		return err
 	}

@@ -342,10 +342,16 @@ func TestRefusals(t *testing.T) {
 		"ratio": {-3, Limits{Ratio: 10, KL: 1000, Gap: 10, Refusals: 1}, "probability ratio is 20"},
 		"kl":    {-3, Limits{Ratio: 100, KL: 1, Gap: 10, Refusals: 1}, "KL divergence"},
 		"nan":   {float32(math.NaN()), Limits{Ratio: 100, KL: 1, Gap: 10, Refusals: 1}, "the loss is NaN"},
+
+		"mean gap":     {.02, Limits{Ratio: 100, KL: 1, MeanGap: .01, GapKL: .001, Refusals: 1}, "differ by 0.02 in the mean"},
+		"gap kl":       {.1, Limits{Ratio: 100, KL: 1, MeanGap: 1, GapKL: .001, Refusals: 1}, "between engine and trainer is 0.0048"},
+		"nan, rounded": {float32(math.NaN()), Limits{Ratio: 100, KL: 1, MeanGap: .01, GapKL: .001, Refusals: 1}, "the loss is NaN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := banditConfig()
-			c.Limits = s.limits
+			if c.Limits = s.limits; c.Limits.MeanGap > 0 {
+				c.Objective.Staleness.TIS = 2
+			}
 			l := learnerOf(t, d, c, bandit)
 			l.sampler = shifts{l.sampler, s.by}
 			r, err := l.Step(context.Background())

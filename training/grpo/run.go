@@ -214,7 +214,7 @@ func readPrompts(dir string) (*prompts, error) {
 // open starts the engine on the trainer's weights and makes the Learner.
 func (r *run) open(d *device.Device, p *parts, problems []Problem, grade Grader) error {
 	c := r.owner.Config
-	w, err := p.trainer.Snapshot()
+	w, err := p.trainer.SnapshotAs(c.Optimizer.Compute.DType())
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,9 @@ func TestConfigValidate(t *testing.T) {
 	for _, change := range []func(*Config){
 		func(c *Config) { c.Steps = 0 }, func(c *Config) { c.Group = 1 }, func(c *Config) { c.MaxTokens = 0 }, func(c *Config) { c.MaxRounds = 0 },
 		func(c *Config) { c.Mini = c.Prompts + 1 }, func(c *Config) { c.GradeTimeout = 0 }, func(c *Config) { c.Overlong = "keep" },
-		func(c *Config) { c.Band = Band{.5, .5} }, func(c *Config) { c.Limits.Ratio = 1 }, func(c *Config) { c.Objective.ClipLow = 0 },
+		func(c *Config) { c.Band = Band{.5, .5} }, func(c *Config) { c.Limits.Ratio = 1 }, func(c *Config) { c.Limits.Gap = 0 },
+		func(c *Config) { c.Limits.MeanGap = .1 }, func(c *Config) { *c = c.Rounded(); c.Limits.GapKL = 0 }, func(c *Config) { c.Optimizer.Compute = "f16" },
+		func(c *Config) { c.Objective.ClipLow = 0 },
 		func(c *Config) { c.Objective.DualClip = 1 }, func(c *Config) { c.Objective.KL = -1 }, func(c *Config) { c.Advantages.Scale = "" },
 		func(c *Config) { c.Norm = "" }, func(c *Config) { c.Optimizer.PeakLR = 0 }, func(c *Config) { c.Optimizer.LoRA.Rank = -1 },
 		func(c *Config) { c.Objective.Kind = "ppo" }, func(c *Config) { c.Objective.Kind, c.Objective.DualClip = KindGSPO, 3 },
@@ -140,6 +142,7 @@ func TestConfigValidate(t *testing.T) {
 		func(c *Config) { c.Objective.Kind, c.Objective.DualClip = KindClip, 3 }, func(c *Config) { c.Objective.Kind = KindGSPO },
 		func(c *Config) { c.Objective.Kind, c.Objective.Staleness.TIS = KindCISPO, 2 },
 		func(c *Config) { c.Overlong, c.OverlongBufferTokens = OverlongShape, c.MaxTokens },
+		func(c *Config) { *c = c.Rounded(); c.Optimizer.Compute = trainer.BF16 },
 	} {
 		c := Default()
 		change(&c)
@@ -161,7 +164,7 @@ func TestOldRunsAreKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"Kind", "Staleness", "OverlongBufferTokens", "LoRA"} {
+	for _, name := range []string{"Kind", "Staleness", "OverlongBufferTokens", "LoRA", "Compute", "MeanGap", "GapKL"} {
 		if strings.Contains(string(text), name) {
 			t.Errorf("the default Config says %s: %s", name, text)
 		}
@@ -174,5 +177,9 @@ func TestOldRunsAreKnown(t *testing.T) {
 	b.Config.Objective.Kind = KindGSPO
 	if a.same(b) {
 		t.Error("a run of the kind gspo goes on from one of the kind clip")
+	}
+	b = a
+	if b.Config.Optimizer.Compute = trainer.BF16; a.same(b) {
+		t.Error("a run in bf16 goes on from one in f32")
 	}
 }

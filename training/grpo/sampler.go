@@ -10,8 +10,6 @@ import (
 	"astro/engine"
 	"astro/internal/device"
 	"astro/model"
-
-	"github.com/gomlx/compute/dtypes"
 )
 
 // Sample is one finished answer to a Request.
@@ -130,7 +128,8 @@ const pageTokens = 16
 // contextStep is what OpenLockStep rounds lengths up to, so that uses of almost one length share their compiled programs.
 const contextStep = 4 * pageTokens
 
-// OpenLockStep makes a Runner for so many sequences of at most contextTokens side by side. It takes a reference of first.
+// OpenLockStep makes a Runner for so many sequences of at most contextTokens side by side; keys and values have the dtype of first's
+// matrices. It takes a reference of first.
 func OpenLockStep(d *device.Device, first *model.Policy, slots, contextTokens int) (*LockStep, error) {
 	contextTokens = max(contextTokens, min(first.Weights.Config.MaxPositions, (contextTokens+contextStep-1)/contextStep*contextStep))
 	c := engine.DefaultConfig(first.Weights.Config.Vocab, slots, contextTokens)
@@ -138,7 +137,7 @@ func OpenLockStep(d *device.Device, first *model.Policy, slots, contextTokens in
 	c.ChunkTokens = min(c.ChunkTokens, contextTokens)
 	c.Pages = slots * ((contextTokens+pageTokens-1)/pageTokens + 1) // all at full length, and one to spare for each
 	runner, err := engine.NewDeviceRunner(d, first, engine.RunnerConfig{Pages: c.Pages, PageTokens: c.PageTokens, MaxSlots: slots,
-		ChunkTokens: c.ChunkTokens, MaxContextTokens: contextTokens, KVType: dtypes.Float32,
+		ChunkTokens: c.ChunkTokens, MaxContextTokens: contextTokens, KVType: first.Weights.Tensors[0].DType(),
 		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes})
 	if err != nil {
 		return nil, fmt.Errorf("cannot start an engine for rollouts: %w", err)

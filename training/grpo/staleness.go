@@ -41,6 +41,7 @@ type anchoring struct {
 	weights        float64 // their sum
 	gap            float64 // largest |log p_before - log mu| where both are of the same Version
 	gaps           float64 // their sum
+	divergence     float64 // sum of the k3 estimates of KL(mu || before)
 	compared       int     // tokens of it
 }
 
@@ -57,7 +58,7 @@ func (s Staleness) anchor(share share, before [][]float32, version int64, count 
 			b.Columns[advantage][at] *= float32(w)
 			count.add(w, capped)
 			if p.rollout.Version == version {
-				count.compare(math.Abs(float64(logprobs[at]) - float64(mu)))
+				count.compare(float64(logprobs[at]) - float64(mu))
 			}
 		}
 	}
@@ -71,8 +72,11 @@ func (a *anchoring) add(weight float64, capped bool) {
 	}
 }
 
-func (a *anchoring) compare(gap float64) {
+// compare takes log p_before - log mu of a token.
+func (a *anchoring) compare(apart float64) {
+	gap, d := math.Abs(apart), max(-maxLogRatio, min(maxLogRatio, apart))
 	a.gap, a.gaps, a.compared = max(a.gap, gap), a.gaps+gap, a.compared+1
+	a.divergence += math.Exp(d) - d - 1
 }
 
 // anchor does so with the shares of a step, before its first update.
@@ -94,6 +98,7 @@ func (l *Learner) anchor(shares []share, r *Report) error {
 	}
 	n := float64(max(1, count.tokens))
 	r.Gap, r.Weight, r.Capped = count.gap, count.weights/n, float64(count.capped)/n
-	r.MeanGap, r.Compared = count.gaps/float64(max(1, count.compared)), count.compared
+	compared := float64(max(1, count.compared))
+	r.MeanGap, r.GapKL, r.Compared = count.gaps/compared, count.divergence/compared, count.compared
 	return nil
 }

@@ -4,6 +4,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -22,6 +23,7 @@ type Config struct {
 	LayerCheckpoints bool    `json:",omitzero"` // of each layer only its input is kept for the backward pass: less memory for a third more time
 	HeadChunkTokens  int     `json:",omitzero"` // tokens whose logits are in memory at once; 0 = all, or as many as give wholeLogits
 	LoRA             LoRA    `json:",omitzero"` // zero = the weights themselves are trained
+	Compute          Compute `json:",omitzero"` // zero = F32
 }
 
 // Default is AdamW as the recipes use it, for a schedule of n steps.
@@ -44,7 +46,7 @@ func (c Config) Validate() error {
 	case !(c.WeightDecay >= 0) || !(c.ClipNorm >= 0):
 		return fmt.Errorf("weight decay %g and clip norm %g must not be negative", c.WeightDecay, c.ClipNorm)
 	}
-	return c.LoRA.Validate()
+	return errors.Join(c.LoRA.Validate(), c.Compute.Validate())
 }
 
 // wholeLogits is how many logits are not worth a loop over chunks, 64 MiB of them; chunkStep is what chunks are multiples of.

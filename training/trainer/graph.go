@@ -31,11 +31,8 @@ func batchOf(in []*Node, columns int) (b batchNodes, rest []*Node) {
 func logprobs(c model.Config, o Config, weights []*Node, b batchNodes) (ofTargets, entropies *Node) {
 	bias := packedBias(b.segments)
 	attend := func(_ int, q, k, v *Node) *Node { return packedAttention(q, k, v, bias, llama.Scale(c)) }
-	forward := llama.Forward
-	if o.LayerCheckpoints {
-		forward = llama.ForwardCheckpointed
-	}
-	hidden := Reshape(forward(c, weights, b.inputs, b.positions, b.cos, b.sin, attend), -1, c.Hidden)
+	how := llama.Training{Compute: o.Compute.DType(), Checkpoints: o.LayerCheckpoints}
+	hidden := Reshape(llama.ForwardTraining(c, weights, b.inputs, b.positions, b.cos, b.sin, attend, how), -1, c.Hidden)
 	return kernels.TokenLogprobs(hidden, llama.Head(c, weights), Reshape(b.targets, -1), o.headChunk(hidden.Shape().Dim(0), c.Vocab))
 }
 
@@ -82,9 +79,8 @@ func attendBlock(q, k, v, bias *Node, scale float64) *Node {
 	rows, heads, queries, dim := q.Shape().Dim(0), q.Shape().Dim(1), q.Shape().Dim(2), q.Shape().Dim(3)
 	kvHeads, keys := k.Shape().Dim(1), k.Shape().Dim(2)
 	byGroup := heads / kvHeads * queries // the queries that share a key's head are one matrix
-	scores := ConvertDType(Einsum("bhqd,bhkd->bhqk", Reshape(q, rows, kvHeads, byGroup, dim), k), dtypes.Float32)
+	scores := kernels.Scores(Reshape(q, rows, kvHeads, byGroup, dim), k)
 	scores = Add(MulScalar(Reshape(scores, rows, heads, queries, keys), scale), bias)
-	shares := ConvertDType(Softmax(scores, -1), v.DType())
-	mixed := Einsum("bhqk,bhkd->bhqd", Reshape(shares, rows, kvHeads, byGroup, keys), v)
+	mixed := kernels.Mix(Reshape(Softmax(scores, -1), rows, kvHeads, byGroup, keys), v)
 	return Reshape(mixed, rows, heads, queries, dim)
 }

@@ -5,21 +5,33 @@ import (
 	"astro/model"
 )
 
-const f32Bytes = 4
+const (
+	f32Bytes  = 4
+	halfBytes = 2
+)
 
 // Memory estimates what training needs on a device of this kind, in bytes: weights, two moments and gradients in f32 (with LoRA two sets
 // of weights and gradients), and what a micro-batch of so many rows of so many tokens leaves for its backward pass. It is meant to be
-// high by a quarter; attention is dense, so that it grows with the square of a row's length.
+// high by a quarter; attention is dense, so that it grows with the square of a row's length. In bf16 weights are rounded besides; what is
+// kept for the backward pass is smaller on GPUs alone, for processors widen operands again. (The figure for GPUs follows from what is bf16
+// there: no program has said it yet.)
 func Memory(kind device.Kind, c model.Config, rows, rowTokens int, o Config) int64 {
 	sets := int64(4) // weights, both moments, gradients
 	if o.LoRA.Rank > 0 {
 		sets = 3 // weights as they were, as they are, gradients; factors are small
 	}
 	n, square := int64(rows)*int64(rowTokens), int64(rows)*int64(rowTokens)*int64(rowTokens)
-	layer := f32Bytes * (n*int64(16*c.Hidden+6*c.FFN+4*(c.Heads+2*c.KVHeads)*c.HeadDim) + square*int64(c.Heads)*5/4)
-	kept := layer * int64(c.Layers)
+	ofTokens, ofScores := n*int64(16*c.Hidden+6*c.FFN+4*(c.Heads+2*c.KVHeads)*c.HeadDim), f32Bytes*square*int64(c.Heads)*5/4
+	layer, rounded := f32Bytes*ofTokens+ofScores, int64(0)
+	if o.Compute == BF16 {
+		rounded = halfBytes * c.Params()
+		if kind == device.XLACUDA {
+			layer = (f32Bytes+halfBytes)*ofTokens/2 + ofScores + halfBytes*square*int64(c.Heads) // norms and rotations are f32 within
+		}
+	}
+	kept := layer*int64(c.Layers) + rounded
 	if o.LayerCheckpoints {
-		kept = layer + f32Bytes*n*int64(c.Hidden)*int64(c.Layers)
+		kept = layer + rounded + f32Bytes*n*int64(c.Hidden)*int64(c.Layers)
 	}
 	return f32Bytes*sets*c.Params() + kept + headBytes(c, o) + LogitBytes(kind, c.Vocab, rows*rowTokens, o)
 }

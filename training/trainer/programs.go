@@ -147,17 +147,23 @@ func (t *Trainer) scoreSpec(rows, tokens int) device.Spec {
 	all := join(params("w", t.layout, -1), t.batchParams(rows, tokens))
 	return device.Spec{Name: t.programName("train_score", rows, tokens), Params: all, Build: func(in []*Node) []*Node {
 		batch, _ := batchOf(in[n:], len(t.loss.Columns))
-		scores, _ := logprobs(t.model, Config{HeadChunkTokens: t.config.HeadChunkTokens}, in[:n], batch)
+		scores, _ := logprobs(t.model, Config{HeadChunkTokens: t.config.HeadChunkTokens, Compute: t.config.Compute}, in[:n], batch)
 		return []*Node{scores}
 	}}
 }
 
-// copySpec copies the weights on the device.
-func (t *Trainer) copySpec() device.Spec {
-	return device.Spec{Name: "train_snapshot", Params: params("w", t.layout, -1), Build: func(in []*Node) []*Node {
+// copySpec copies the weights on the device, with the matrices as dtype.
+func (t *Trainer) copySpec(dtype dtypes.DType) device.Spec {
+	name := "train_snapshot"
+	if dtype != dtypes.Float32 {
+		name = "train_snapshot_half"
+	}
+	return device.Spec{Name: name, Params: params("w", t.layout, -1), Build: func(in []*Node) []*Node {
 		out := make([]*Node, len(in))
 		for i, w := range in {
-			out[i] = Identity(w)
+			if out[i] = Identity(w); !t.layout[i].Norm() {
+				out[i] = ConvertDType(out[i], dtype)
+			}
 		}
 		return out
 	}}

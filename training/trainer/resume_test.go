@@ -11,14 +11,15 @@ import (
 
 // Six steps are three steps, a checkpoint, a new trainer and three more: bit for bit on the Go backend, weights, factors and moments.
 func TestResumeIsExact(t *testing.T) {
-	onEach(t, func(t *testing.T, d *device.Device) { resumes(t, d, LoRA{}) })
-	t.Run("lora", func(t *testing.T) { resumes(t, goDevice(t), LoRA{Rank: 2, Alpha: 8, Seed: 1}) })
+	onEach(t, func(t *testing.T, d *device.Device) { resumes(t, d, LoRA{}, F32) })
+	t.Run("lora", func(t *testing.T) { resumes(t, goDevice(t), LoRA{Rank: 2, Alpha: 8, Seed: 1}, F32) })
+	t.Run("bf16", func(t *testing.T) { resumes(t, goDevice(t), LoRA{}, BF16) })
 }
 
-func resumes(t *testing.T, d *device.Device, l LoRA) {
+func resumes(t *testing.T, d *device.Device, l LoRA, c Compute) {
 	t.Helper()
 	g := readGolden(t)
-	g.Config.LoRA = l
+	g.Config.LoRA, g.Config.Compute = l, c
 	batches := pack(t, 1, 14, g.examples()) // several: the accumulating programs
 	whole := newTrainer(t, d, load(t, d, "testdata/golden/before"), g.Config)
 	for range 6 {

@@ -88,6 +88,9 @@ func (l Loss) empty(d *device.Device, m model.Config, c Config) (t *Trainer, err
 // Device is where it trains.
 func (t *Trainer) Device() *device.Device { return t.device }
 
+// Compute is what it multiplies in.
+func (t *Trainer) Compute() Compute { return t.config.Compute }
+
 // Stats is what one Step tells.
 type Stats struct {
 	Loss     float64 // before the update; of NextToken the weighted mean of the negative log-probabilities, in nats
@@ -268,11 +271,14 @@ func (t *Trainer) ScoreUnder(w *model.Weights, b *Batch) ([]float32, error) {
 }
 
 // Snapshot copies the weights on the device; the caller owns the copy.
-func (t *Trainer) Snapshot() (*model.Weights, error) {
+func (t *Trainer) Snapshot() (*model.Weights, error) { return t.SnapshotAs(dtypes.Float32) }
+
+// SnapshotAs is Snapshot with the matrices as dtype (Float32 or BFloat16); norms stay f32, as model.Load has them.
+func (t *Trainer) SnapshotAs(dtype dtypes.DType) (*model.Weights, error) {
 	if t.broken != nil {
 		return nil, t.broken
 	}
-	p, err := t.program(t.copySpec())
+	p, err := t.program(t.copySpec(dtype))
 	if err != nil {
 		return nil, err
 	}
