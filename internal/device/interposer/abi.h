@@ -70,7 +70,7 @@ char *interposer_serialize(int slot, void *loaded, char **bytes, size_t *size);
 char *interposer_load(int slot, void *client, const char *bytes, size_t size, void **loaded);
 char *interposer_platform_version(int slot, void *client, char **version);
 int interposer_has_natives(const Table *table);
-char *interposer_native(int slot, const Table *table, const char *target, void *handler);
+char *interposer_native(int slot, const Table *table, const char *platform, const char *target, void *handler);
 char *interposer_memory(int slot, void *loaded, Executable_GetCompiledMemoryStats_Args *out);
 
 // interposer_taken turns a plugin's error into its message and frees the error; no error gives NULL.

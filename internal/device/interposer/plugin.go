@@ -36,9 +36,10 @@ type Config struct {
 	Cache *execcache.Cache // of compiled executables; nil = none
 	Host  string           // names the machine that executables are compiled for (CPU model and features); part of the cache's key
 
-	// Natives are C functions of this process (ffi_handler in internal/device/ffi/ffi.h) that programs for the CPU may call, by
-	// target. They are registered with the plugin unless it has no FFI extension; Natives says so then.
-	Natives map[string]unsafe.Pointer
+	// Natives are C functions of this process (ffi_handler in internal/device/ffi/ffi.h) that programs may call, by target.
+	// They are registered with the plugin, for XLA's Platform ("Host", "CUDA"), unless it has no FFI extension; Natives says so then.
+	Natives  map[string]unsafe.Pointer
+	Platform string
 }
 
 // Rewritten is a program as it goes to the compiler.
@@ -116,9 +117,11 @@ func (r *registered) registerNatives(slot int, table *C.Table) error {
 		r.natives = fmt.Errorf("PJRT plugin %s has no FFI extension", r.Path)
 		return nil
 	}
+	platform := C.CString(r.Platform)
+	defer C.free(unsafe.Pointer(platform))
 	for _, target := range slices.Sorted(maps.Keys(r.Config.Natives)) {
 		name := C.CString(target)
-		err := message(C.interposer_native(C.int(slot), table, name, r.Config.Natives[target]))
+		err := message(C.interposer_native(C.int(slot), table, platform, name, r.Config.Natives[target]))
 		C.free(unsafe.Pointer(name))
 		if err != nil {
 			return fmt.Errorf("register native function %s: %w", target, err)
