@@ -75,6 +75,14 @@ test-asan: ## build the C kernels with the address, undefined-behaviour and thre
 check-neon: ## compile the C kernels for arm64 where a compiler for it is here (aarch64-linux-gnu-gcc, zig, PYTHON with ziglang), else say so
 	@scripts/neon-kernels.sh
 
+.PHONY: ptx
+ptx: ## compile the CUDA kernels to kernels/cuda/decode.ptx, with compilers from public wheels
+	@scripts/ptx.sh make
+
+.PHONY: check-ptx
+check-ptx: ## whether that file is what the compiler makes of the source, and whether ptxas takes it for each kind of GPU
+	@scripts/ptx.sh check
+
 .PHONY: test-timing
 test-timing: ## whether the time to refuse an API key tells how much of it was right (R2): Welch's t, on a quiet machine
 	@ASTRO_TIMING=1 go test -count 1 -v -run TimingTellsNothing ./server/auth/ | grep -v '^=== '
