@@ -5,7 +5,8 @@
 // Memory is the bound: with g queries to a kv head, 4g operations for each element that is read, 2g for a byte of bf16. An H200 reads 4.8 TB/s
 // and its 132 multiprocessors issue about 30e12 instructions (one lane each) a second, 6 for each byte. In plain FMAs a byte costs g and as
 // much again for widening and sums over lanes: too near to that for g = 4 and above it for g = 8. With products on tensor cores 16 positions
-// of 128 elements (8 KiB of K and V) cost a warp about 170 instructions, 0.7 for each byte.
+// of 128 elements (8 KiB of K and V) cost a warp 370 instructions (counted in sm_90's code), 1.5 for each byte; what comes before and after a
+// span makes it about 2.
 //
 // bf16 pools: m16n8k16 products have 16 rows, and there are 8 queries. The other 8 rows hold what rounding a query, or a weight, to bf16 left
 // over, rounded too: both products together are exact to about 2^-17, at no cost. Pages are read straight into the operands of those products,
@@ -25,7 +26,8 @@ GPU float high(unsigned x) { return __uint_as_float(x & 0xffff0000u); }
 
 // A block's place in the call.
 struct Place {
-  int seq, kvHead, tile, first, most; // first position of the span; the last one that a query of the block sees
+  int seq, kvHead, tile, first; // position of the span
+  int mine, most;               // the last position that the lane's own row sees; the last in the span that a row of the block sees
 };
 
 // last is the last position that a row of the block's kv head sees, -1 for none. Rows are tokens, then heads.
@@ -40,9 +42,11 @@ GPU long long line(const Decode &a, const Place &at, int row) {
   return ((long long)at.seq * a.tokens + row / a.group) * a.heads + at.kvHead * a.group + row % a.group;
 }
 
-GPU Place place(const Decode &a) {
-  Place at = {(int)blockIdx.x, (int)blockIdx.y / a.tiles, (int)blockIdx.y % a.tiles, (int)blockIdx.z * DECODE_SPAN, -1};
-  for (int r = 0; r < DECODE_ROWS; r++) at.most = max(at.most, last(a, at.seq, at.tile * DECODE_ROWS + r));
+// place finds it for a lane that has row r of the block's. All rows have a lane, so each lane reads one position and no more.
+GPU Place place(const Decode &a, int r) {
+  Place at = {(int)blockIdx.x, (int)blockIdx.y / a.tiles, (int)blockIdx.y % a.tiles, (int)blockIdx.z * DECODE_SPAN, 0, 0};
+  at.mine = at.most = last(a, at.seq, at.tile * DECODE_ROWS + r);
+  for (int mask = 16; mask > 0; mask /= 2) at.most = max(at.most, shuffle(at.most, mask));
   at.most = min(at.most, at.first + DECODE_SPAN - 1);
   return at;
 }
@@ -109,6 +113,11 @@ template <int D> GPU void starts(const Decode &a, const Place &at, Found<D> &f) 
   if (threadIdx.x < DECODE_SPAN / TILE) f.start[threadIdx.x] = start(a, at, at.first + threadIdx.x * TILE);
 }
 
+// begin is where the tile of a position begins, as start found it. Past the span, where no position is seen, it is any tile's.
+template <int D> GPU long long begin(const Place &at, const Found<D> &f, int position) {
+  return f.start[min((position - at.first) / TILE, DECODE_SPAN / TILE - 1)];
+}
+
 // split packs two numbers, and what that lost.
 GPU void split(float x, float y, unsigned &packed, unsigned &lost) {
   packed = pack(x, y);
@@ -129,10 +138,10 @@ template <int D> struct Bf16 {
     int lane = threadIdx.x % 32, g = lane / 4, n = lane % 4;
     for (int t = 0; t < 2; t++) {
       int p = from + t * TILE;
-      long long begin = p <= at.most ? s.found.start[(p - at.first) / TILE] : -1;
-      bool seen = begin >= 0 && p + g <= at.most;
-      const unsigned short *row = (const unsigned short *)a.k + begin + g * D + 8 * n;
-      for (int j = 0; j < KEYS; j++) k[t][j] = seen && 32 * j + 8 * n < D ? load(row + 32 * j) : make_uint4(0, 0, 0, 0);
+      long long tile = begin(at, s.found, p);
+      bool seen = tile >= 0 && p + g <= at.most;
+      const unsigned short *row = (const unsigned short *)a.k + tile + g * D + 8 * n;
+      for (int j = 0; j < KEYS; j++) k[t][j] = load(row + 32 * j, seen && 32 * j + 8 * n < D);
     }
   }
 
@@ -141,9 +150,9 @@ template <int D> struct Bf16 {
     int lane = threadIdx.x % 32, g = lane / 4, n = lane % 4;
     for (int i = 0; i < 4; i++) {
       int p = from + i / 2 * TILE, offset = 2 * n + i % 2;
-      long long begin = p <= at.most ? s.found.start[(p - at.first) / TILE] : -1;
-      bool seen = begin >= 0 && p + offset <= at.most && 64 * j + 8 * g < D;
-      v[i] = seen ? load((const unsigned short *)a.v + begin + offset * D + 64 * j + 8 * g) : make_uint4(0, 0, 0, 0);
+      long long tile = begin(at, s.found, p);
+      bool seen = tile >= 0 && p + offset <= at.most && 64 * j + 8 * g < D;
+      v[i] = load((const unsigned short *)a.v + tile + offset * D + 64 * j + 8 * g, seen);
     }
   }
 
@@ -151,11 +160,11 @@ template <int D> struct Bf16 {
   GPU void queries(const Decode &a, const Place &at, Shared &s) {
     int lane = threadIdx.x % 32, row = at.tile * DECODE_ROWS + lane / 4, n = lane % 4;
     bool there = row < a.tokens * a.group;
-    long long begin = there ? line(a, at, row) * D : 0;
+    long long first = there ? line(a, at, row) * D : 0;
     for (int i = threadIdx.x / 32; i < 2 * KEYS; i += WARPS) {
       int d = i / 2 * 32 + 8 * n + i % 2 * 4;
       float x[4];
-      for (int e = 0; e < 4; e++) x[e] = there && d < D ? query(a, begin + d + e) * LOG2E : 0;
+      for (int e = 0; e < 4; e++) x[e] = there && d < D ? query(a, first + d + e) * LOG2E : 0;
       uint4 packed;
       split(x[0], x[1], packed.x, packed.y);
       split(x[2], x[3], packed.z, packed.w);
@@ -179,11 +188,10 @@ template <int D> struct Bf16 {
   }
 
   // mask leaves the scores that the lane's row sees.
-  GPU void mask(const Place &at, const Shared &s, int from, int row, float (&x)[4]) {
+  GPU void mask(const Place &at, const Shared &s, int from, float (&x)[4]) {
     for (int i = 0; i < 4; i++) {
       int p = from + i / 2 * TILE;
-      bool there = p <= at.most && s.found.start[(p - at.first) / TILE] >= 0;
-      if (!there || p + 2 * ((int)threadIdx.x % 4) + i % 2 > row) x[i] = NONE;
+      if (begin(at, s.found, p) < 0 || p + 2 * ((int)threadIdx.x % 4) + i % 2 > at.mine) x[i] = NONE;
     }
   }
 
@@ -216,10 +224,9 @@ template <int D> struct Bf16 {
   }
 
   GPU void run(const Decode &a, Shared &s) {
-    Place at = place(a);
+    Place at = place(a, threadIdx.x % 32 / 4);
     if (idle(a, at)) return;
     starts(a, at, s.found);
-    int row = last(a, at.seq, at.tile * DECODE_ROWS + (int)threadIdx.x % 32 / 4);
     float most = NONE, total = 0;
     float4 sum[VALUES][8];
     for (int j = 0; j < VALUES; j++)
@@ -236,7 +243,7 @@ template <int D> struct Bf16 {
       float x[4];
       scores(s, k, x);
       if (AHEAD) keys(a, at, s, from + WARPS * STEP, k); // while the values are used
-      mask(at, s, from, row, x);
+      mask(at, s, from, x);
       float found = fmaxf(fmaxf(x[0], x[1]), fmaxf(x[2], x[3]));
       found = fmaxf(found, shuffle(found, 1));
       found = fmaxf(most, fmaxf(found, shuffle(found, 2)));
@@ -266,17 +273,17 @@ template <int D> struct F32 {
   enum { PARTS = (D + 127) / 128, AT_ONCE = 4 }; // 128 elements of a row; positions that a warp takes at once
   typedef Found<D> Shared;
 
-  GPU float4 part(const float *row, int j) { // four elements of a lane
-    if (128 * j + (int)threadIdx.x % 32 * 4 >= D) return make_float4(0, 0, 0, 0);
-    uint4 x = load(row + 128 * j + threadIdx.x % 32 * 4);
+  GPU float4 part(const float *row, int j, bool seen) { // four elements of a lane
+    int d = 128 * j + (int)threadIdx.x % 32 * 4;
+    uint4 x = load(row + d, seen && d < D);
     return make_float4(__uint_as_float(x.x), __uint_as_float(x.y), __uint_as_float(x.z), __uint_as_float(x.w));
   }
 
   GPU void rows(const Place &at, const Shared &s, const void *pool, int from, float4 (&x)[AT_ONCE][PARTS]) {
-    long long begin = from <= at.most ? s.start[(from - at.first) / TILE] : -1;
+    long long tile = begin(at, s, from);
     for (int p = 0; p < AT_ONCE; p++)
       for (int j = 0; j < PARTS; j++)
-        x[p][j] = begin >= 0 && from + p <= at.most ? part((const float *)pool + begin + (from % TILE + p) * D, j) : make_float4(0, 0, 0, 0);
+        x[p][j] = part((const float *)pool + tile + (from % TILE + p) * D, j, tile >= 0 && from + p <= at.most);
   }
 
   GPU void queries(const Decode &a, const Place &at, float4 (&q)[DECODE_ROWS][PARTS]) {
@@ -327,10 +334,10 @@ template <int D> struct F32 {
   }
 
   GPU void run(const Decode &a, Shared &s) {
-    Place at = place(a);
+    int lane = threadIdx.x % 32;
+    Place at = place(a, lane % DECODE_ROWS);
     if (idle(a, at)) return;
     starts(a, at, s);
-    int lane = threadIdx.x % 32, row = last(a, at.seq, at.tile * DECODE_ROWS + lane % DECODE_ROWS);
     float most = NONE, total = 0;
     float4 q[DECODE_ROWS][PARTS], sum[DECODE_ROWS][PARTS], k[AT_ONCE][PARTS], v[AT_ONCE][PARTS];
     queries(a, at, q);
@@ -341,7 +348,7 @@ template <int D> struct F32 {
       rows(at, s, a.k, from, k);
       rows(at, s, a.v, from, v);
       float x = score(q, k);
-      if (from + lane / DECODE_ROWS > row || s.start[(from - at.first) / TILE] < 0) x = NONE;
+      if (from + lane / DECODE_ROWS > at.mine || begin(at, s, from) < 0) x = NONE;
       float found = fmaxf(x, shuffle(x, 8));
       found = fmaxf(most, fmaxf(found, shuffle(found, 16)));
       float by = weight(most, found), w = weight(x, found);

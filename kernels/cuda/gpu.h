@@ -6,12 +6,16 @@
 
 // shuffle gives a lane's value x of the lane that differs in the bits of mask; from_lane that of one lane.
 GPU float shuffle(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
+GPU int shuffle(int x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
 GPU float from_lane(float x, int lane) { return __shfl_sync(0xffffffffu, x, lane); }
 
-// load reads 16 bytes that no later kernel of this stream has written yet; they are read once, so the L1 cache keeps nothing.
-GPU uint4 load(const void *at) {
-  uint4 x;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "l"(at));
+// load reads 16 bytes, or gives zeros where there is nothing, without a branch. No kernel that runs beside this one writes them; they are read
+// once, so the L1 cache keeps nothing.
+GPU uint4 load(const void *at, bool there) {
+  uint4 x = make_uint4(0, 0, 0, 0);
+  asm volatile("{ .reg .pred there; setp.ne.s32 there, %5, 0; @there ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4]; }"
+               : "+r"(x.x), "+r"(x.y), "+r"(x.z), "+r"(x.w)
+               : "l"(at), "r"((int)there));
   return x;
 }
 

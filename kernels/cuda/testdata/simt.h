@@ -258,9 +258,11 @@ UNWATCHED static unsigned shuffle_words(unsigned x, int lane, const char *kind) 
 static const char by_mask[] = "shuffle", by_lane[] = "from_lane", product[] = "multiply";
 
 UNWATCHED static float shuffle(float x, int mask) { return __uint_as_float(shuffle_words(simt::word(x), simt::now % simt::LANES ^ mask, by_mask)); }
+UNWATCHED static int shuffle(int x, int mask) { return (int)shuffle_words((unsigned)x, simt::now % simt::LANES ^ mask, by_mask); }
 UNWATCHED static float from_lane(float x, int lane) { return __uint_as_float(shuffle_words(simt::word(x), lane, by_lane)); }
 
-static inline uint4 load(const void *at) {
+static inline uint4 load(const void *at, bool there) {
+  if (!there) return make_uint4(0, 0, 0, 0);
   if ((uintptr_t)at % 16) simt::fail("a read of 16 bytes that is not aligned");
   uint4 x;
   memcpy(&x, at, 16);
