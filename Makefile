@@ -99,6 +99,14 @@ test-cuda-aot: native cuda-aot-wheels ## compile four layers of the 1B and 8B sh
 cuda-aot-full: native cuda-aot-wheels ## the same with all layers and every Bucket
 	@scripts/test-cuda-aot.sh full
 
+.PHONY: ptx
+ptx: ## compile the CUDA kernels to kernels/cuda/decode.ptx, with compilers from public wheels
+	@scripts/ptx.sh make
+
+.PHONY: check-ptx
+check-ptx: ## whether that file is what the compiler makes of the source, and whether ptxas takes it for each kind of GPU
+	@scripts/ptx.sh check
+
 .PHONY: test-timing
 test-timing: ## whether the time to refuse an API key tells how much of it was right (R2): Welch's t, on a quiet machine
 	@ASTRO_TIMING=1 go test -count 1 -v -run TimingTellsNothing ./server/auth/ | grep -v '^=== '

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Builds the C files of kernels/native with the sanitizers and runs drivers that call every operation on many shapes and compare it with
-# plain loops, at each level of this processor: scripts/asan-kernels.sh [ROUNDS] [SEED]. CC chooses the compiler.
+# plain loops, at each level of this processor: scripts/asan-kernels.sh [ROUNDS] [SEED]. CC and CXX choose the compilers.
 #   AddressSanitizer and UndefinedBehaviorSanitizer: the operations, and the pool of threads
 #   ThreadSanitizer: the pool, with many callers while its size changes
+# Then the kernels of kernels/cuda, which run on this processor there, each of a block's threads as a fiber: ThreadSanitizer finds barriers that
+# are missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
@@ -34,4 +36,14 @@ for sanitizers in address,undefined thread; do
   say "the pool of threads, $sanitizers"
   build threads "$sanitizers" "$source/testdata/threads.c" "$source/threads.c"
   "$to/threads"
+done
+
+cxx=${CXX:-g++}
+need "$cxx" "install a C++ compiler with its sanitizers, or name one in CXX"
+source=kernels/cuda
+for sanitizers in address,undefined thread; do
+  say "the CUDA kernels on this processor, $sanitizers"
+  "$cxx" -std=c++17 -g -O1 -Wall -Wextra -Wno-unknown-pragmas -Wno-clobbered "-fsanitize=$sanitizers" -fno-sanitize-recover=all \
+    -I"$source" -I"$source/testdata" "$source/testdata/driver.cc" -o "$to/decode"
+  "$to/decode" $((rounds / 20)) "$seed" 2> >(grep -v "fully support makecontext" >&2)
 done

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"astro/internal/device"
+	"astro/kernels"
 	"astro/kernels/native"
 )
 
@@ -53,6 +54,9 @@ func diagnose(w io.Writer, o device.Options) error {
 		}
 		if b.Kind == device.XLACPU {
 			fmt.Fprintf(w, "%-9s native kernels: %s\n", "", nativeKernels())
+		}
+		if b.Kind == device.XLACUDA {
+			fmt.Fprintf(w, "%-9s attention of decodes: %s\n", "", kernels.DescribeDecode(b.Kind))
 		}
 	}
 	if o.CacheDir != "" {

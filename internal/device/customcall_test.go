@@ -21,6 +21,9 @@ func TestCustomCallText(t *testing.T) {
 		{"two results", CustomCall(two, "g_v2", attributes, map[int]int{1: 0}), `    %r:2 = "stablehlo.custom_call"(%a, %b) {call_target_name = "g_v2", api_version = 4 : i32, backend_config = {at = 1099511627776 : i64, eps = 0x3F800000 : f32, n = -1 : i32}, has_side_effect = false, output_operand_aliases = [#stablehlo.output_operand_alias<output_tuple_indices = [1], operand_index = 0, operand_tuple_indices = []>]} : (tensor<2x3xf32>, tensor<i32>) -> (tensor<i32>, tensor<2x3xf32>)
     "stablehlo.return"(%r#0, %r#1) : (tensor<i32>, tensor<2x3xf32>) -> ()
 `},
+		{"room", CustomCallWithRoom(one, "h_v1", nil, nil, "tensor<9xf32>"), `    %r:2 = "stablehlo.custom_call"(%a) {call_target_name = "h_v1", api_version = 4 : i32, backend_config = {}, has_side_effect = false, output_operand_aliases = []} : (tensor<2x3xf32>) -> (tensor<2x3xf32>, tensor<9xf32>)
+    "stablehlo.return"(%r#0) : (tensor<2x3xf32>) -> ()
+`},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.name, c.got, c.want)

@@ -160,17 +160,14 @@ func (d *Device) openXLA(o Options) error {
 	}
 	xla.EnableAutoInstall(false)
 	kind := d.kind
-	natives := theNatives.close()
-	if kind != XLACPU {
-		natives = nil // they are code for this machine's processors
-	}
 	if err := registerOnce(interposer.Config{
-		Name:    name,
-		Path:    d.plugin,
-		Compile: func(text string) (interposer.Rewritten, error) { return rewrite(kind, text) },
-		Cache:   d.cache,
-		Host:    host,
-		Natives: natives,
+		Name:     name,
+		Path:     d.plugin,
+		Compile:  func(text string) (interposer.Rewritten, error) { return rewrite(kind, text) },
+		Cache:    d.cache,
+		Host:     host,
+		Natives:  theNatives.close(kind),
+		Platform: platforms[kind],
 	}); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -19,7 +20,7 @@ import (
 const accumulateTarget = "astro_test_accumulate_v1"
 
 func init() {
-	DeclareNative(accumulateTarget, ffitest.Accumulate())
+	DeclareNative(XLACPU, accumulateTarget, ffitest.Accumulate())
 	for name, fail := range map[string]int64{"accumulate": 0, "accumulate_fails": 7} {
 		Implement(name, Implementation{Body: func(kind Kind, f Signature) string {
 			if Natives(kind) != nil {
@@ -181,13 +182,29 @@ func TestDeclareNativeRefuses(t *testing.T) {
 	n := &theNatives
 	defer func(closed bool) { n.closed = closed }(n.closed)
 	for want, c := range map[string]struct {
+		kind   Kind
 		target string
 		closed bool
-	}{"declared twice": {accumulateTarget, false}, "after a plugin was loaded": {"other", true}, "lower-case words": {"a b", false}} {
+	}{"declared twice": {XLACPU, accumulateTarget, false}, "after a plugin was loaded": {XLACPU, "other", true}, "lower-case words": {XLACPU, "a b", false},
+		"want xla:cpu or xla:cuda": {Go, "other", false}} {
 		n.closed = c.closed
-		panics(t, want, func() { DeclareNative(c.target, ffitest.Accumulate()) })
+		panics(t, want, func() { DeclareNative(c.kind, c.target, ffitest.Accumulate()) })
 	}
-	panics(t, "is NULL", func() { DeclareNative("other", nil) })
+	panics(t, "is NULL", func() { DeclareNative(XLACPU, "other", nil) })
+}
+
+// A function of one kind is told to that kind's plugin and is not there for others.
+func TestNativesAreOfOneKind(t *testing.T) {
+	n := natives{handlers: map[native]unsafe.Pointer{{XLACPU, "a"}: ffitest.Accumulate(), {XLACUDA, "b"}: ffitest.Accumulate()}}
+	if cpu, cuda := n.close(XLACPU), n.close(XLACUDA); len(cpu) != 1 || cpu["a"] == nil || len(cuda) != 1 || cuda["b"] == nil {
+		t.Errorf("got %v on xla:cpu and %v on xla:cuda; want a and b", cpu, cuda)
+	}
+	if err := HasNative(XLACUDA, accumulateTarget); err == nil || !strings.Contains(err.Error(), "has no native function") {
+		t.Errorf("got %v for a function of another kind; want an error", err)
+	}
+	if d := withNatives(t); HasNative(d.kind, accumulateTarget) != nil {
+		t.Errorf("got %v; want none", HasNative(d.kind, accumulateTarget))
+	}
 }
 
 func panics(t *testing.T, want string, f func()) {

@@ -70,17 +70,41 @@ func newTarget(t Target) (*Device, error) {
 		return nil, err
 	}
 	xla.EnableAutoInstall(false)
-	name := clientName(XLACUDA) + "-" + string(t)
+	name := t.clientName()
 	if err := registerOnce(interposer.Config{
-		Name:    name,
-		Path:    builder,
-		Compile: func(text string) (interposer.Rewritten, error) { return rewrite(XLACUDA, text) },
-		Target:  target,
+		Name:     name,
+		Path:     builder,
+		Compile:  func(text string) (interposer.Rewritten, error) { return rewrite(XLACUDA, text) },
+		Target:   target,
+		Natives:  theNatives.close(XLACUDA),
+		Platform: platforms[XLACUDA],
 	}); err != nil {
 		return nil, err
 	}
 	d.backend, err = xla.New(name + cudaNumerics)
 	return d, err
+}
+
+// clientName is what go-xla knows the client by that builds graphs for a target.
+func (t Target) clientName() string { return clientName(XLACUDA) + "-" + string(t) }
+
+// registeredAs is the name of the plugin that compiles for a kind of device: where none is here, that of a Target.
+func registeredAs(kind Kind) string {
+	if kind == XLACUDA && !Here(kind) {
+		opened.Lock()
+		defer opened.Unlock()
+		for t := range targets {
+			return t.clientName()
+		}
+	}
+	return clientName(kind)
+}
+
+// Here says whether a device of the kind is open on which programs can be run: a Target is not.
+func Here(kind Kind) bool {
+	opened.Lock()
+	defer opened.Unlock()
+	return opened.byKind[kind] != nil
 }
 
 // Optimized is the program as a Target's compiler left it; an error on other devices.

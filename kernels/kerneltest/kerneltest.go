@@ -21,12 +21,18 @@ import (
 func Run(t *testing.T, d *device.Device) {
 	t.Run("PageWrite", func(t *testing.T) { each(t, 12, func(t *testing.T, r *rand.Rand) { pageWrite(t, d, r) }) })
 	t.Run("PageCopy", func(t *testing.T) { each(t, 6, func(t *testing.T, r *rand.Rand) { pageCopy(t, d, r) }) })
-	t.Run("PagedAttention", func(t *testing.T) { each(t, 16, func(t *testing.T, r *rand.Rand) { pagedAttention(t, d, r) }) })
+	RunAttention(t, d)
 	t.Run("WindowAttention", func(t *testing.T) { each(t, 12, func(t *testing.T, r *rand.Rand) { windowAttention(t, d, r) }) })
 	t.Run("Product", func(t *testing.T) { products(t, d) })
 	t.Run("TokenLogprobs", func(t *testing.T) { tokenLogprobs(t, d) })
 	t.Run("Half", func(t *testing.T) { halves(t, d) })
 	t.Run("HalfLogprobs", func(t *testing.T) { halfLogprobs(t, d) })
+}
+
+// RunAttention runs the part of it on attention over pages.
+func RunAttention(t *testing.T, d *device.Device) {
+	t.Run("PagedAttention", func(t *testing.T) { each(t, 16, func(t *testing.T, r *rand.Rand) { pagedAttention(t, d, r) }) })
+	t.Run("Decode", func(t *testing.T) { each(t, 8, func(t *testing.T, r *rand.Rand) { decode(t, d, r) }) })
 }
 
 func each(t *testing.T, n int, body func(*testing.T, *rand.Rand)) {

@@ -40,7 +40,7 @@ func init() {
 		TargetHead: C.native_head, TargetCopy: C.native_copy, TargetPack: C.native_pack,
 		TargetDraw: C.native_draw,
 	} {
-		device.DeclareNative(target, handler)
+		device.DeclareNative(device.XLACPU, target, handler)
 	}
 }
 

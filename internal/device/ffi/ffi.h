@@ -1,4 +1,4 @@
-// XLA's FFI call frame, as much of it as native functions on the CPU need: version 0.2 of its C API, whose structs only grow. A
+// XLA's FFI call frame, as much of it as native functions need: version 0.2 of its C API, whose structs only grow. A
 // native function is a handler
 //
 //   ffi_error *scale(ffi_frame *f) {
@@ -10,7 +10,8 @@
 //   }
 //
 // Its buffers are dense, row-major, and aligned to 64 bytes on the CPU. It runs on any thread, many at once, and must not call Go. The
-// names and values of attributes are those of device.CustomCall.
+// names and values of attributes are those of device.CustomCall. On CUDA buffers are the GPU's memory, which the handler must not touch
+// itself: it puts work on the call's stream and returns.
 #pragma once
 #include <stdarg.h>
 #include <stdbool.h>
@@ -62,9 +63,17 @@ typedef struct {
 typedef struct {
   size_t struct_size;
   ffi_extension *extensions;
+  void *context, *stream;
+} ffi_stream_args;
+
+typedef struct {
+  size_t struct_size;
+  ffi_extension *extensions;
   ffi_version version;
   void *internal;
   ffi_error *(*error_create)(ffi_error_args *); // copies the message
+  void *error_message, *error_destroy, *handler_register;
+  ffi_error *(*stream_get)(ffi_stream_args *);
 } ffi_api;
 
 // An operand or a result. A result that is an operand's alias has the operand's data.
@@ -132,6 +141,8 @@ FFI_AT(ffi_version, minor, 20);
 FFI_AT(ffi_error_args, code, 24);
 FFI_AT(ffi_api, internal, 40);
 FFI_AT(ffi_api, error_create, 48);
+FFI_AT(ffi_api, stream_get, 80);
+FFI_AT(ffi_stream_args, stream, 24);
 FFI_AT(ffi_buffer, data, 24);
 FFI_AT(ffi_buffer, dims, 40);
 FFI_AT(ffi_list, values, 32);
@@ -160,8 +171,12 @@ __attribute__((format(printf, 2, 3))) static inline ffi_error *ffi_fail(const ff
   return f->api->error_create(&a);
 }
 
-// ffi_query says that this is no execution: the handler returns *answer at once.
-static inline bool ffi_query(const ffi_frame *f, ffi_error **answer) {
+// What a handler promises, as bits: on CUDA, that it does nothing but put work on its stream, the same work for the same buffers, so that
+// XLA may record it once and replay it (a command buffer).
+enum { FFI_RECORDABLE = 1 };
+
+// ffi_query_traits is ffi_query for a handler with traits.
+static inline bool ffi_query_traits(const ffi_frame *f, uint32_t traits, ffi_error **answer) {
   *answer = 0;
   if (f->api->version.major != FFI_MAJOR) {
     *answer = ffi_fail(f, "XLA's FFI has the major version %d; this handler is made for %d", f->api->version.major, FFI_MAJOR);
@@ -172,7 +187,7 @@ static inline bool ffi_query(const ffi_frame *f, ffi_error **answer) {
     ffi_metadata *m = ((const ffi_metadata_extension *)e)->metadata;
     m->version.major = FFI_MAJOR;
     m->version.minor = f->api->version.minor; // minor versions only add fields behind those that are read here
-    m->traits = 0;
+    m->traits = traits;
     return true;
   }
   if (f->struct_size < sizeof *f) {
@@ -180,6 +195,17 @@ static inline bool ffi_query(const ffi_frame *f, ffi_error **answer) {
     return true;
   }
   return f->stage != FFI_EXECUTE;
+}
+
+// ffi_query says that this is no execution: the handler returns *answer at once.
+static inline bool ffi_query(const ffi_frame *f, ffi_error **answer) { return ffi_query_traits(f, 0, answer); }
+
+// ffi_stream gives the call's stream (on CUDA a CUstream), or the error that the handler returns.
+static inline ffi_error *ffi_stream(const ffi_frame *f, void **stream) {
+  ffi_stream_args a = {sizeof a, 0, f->context, 0};
+  ffi_error *error = f->api->stream_get(&a);
+  *stream = a.stream;
+  return error;
 }
 
 static inline int64_t ffi_operands(const ffi_frame *f) { return f->operands.size; }

@@ -125,7 +125,7 @@ char *interposer_serialize(int slot, void *loaded, char **bytes, size_t *size);
 char *interposer_load(int slot, void *client, const char *bytes, size_t size, void **loaded);
 char *interposer_platform_version(int slot, void *client, char **version);
 int interposer_has_natives(const Table *table);
-char *interposer_native(int slot, const Table *table, const char *target, void *handler);
+char *interposer_native(const Table *table, const char *platform, const char *target, void *handler);
 char *interposer_memory(int slot, void *loaded, Executable_GetCompiledMemoryStats_Args *out);
 
 // The devices of a client. interposer_client is the newest client of a plugin, or NULL; the list of devices, and the description of one, live as long as it.
@@ -136,8 +136,10 @@ char *interposer_device_memory(int slot, void *device, Device_MemoryStats_Args *
 
 // interposer_taken turns a plugin's error into its message and frees the error; no error gives NULL.
 char *interposer_taken(int slot, void *error);
+char *interposer_taken_by(const Table *table, void *error);
 
 // Compiling for a device that is not here (target.c). A target's plugin has no client, and no other plugin its slot.
 char *interposer_target(const char *path, const char *config, const char *shape, void **target);
+const Table *interposer_target_table(void *target);
 char *interposer_target_compile(void *target, const char *text, size_t size, const char *options, size_t options_size,
                                 Executable_GetCompiledMemoryStats_Args *memory, char **optimized, size_t *optimized_size);

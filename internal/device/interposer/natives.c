@@ -59,16 +59,16 @@ static const FFI_Extension *ffi_of(const Table *table) {
 
 int interposer_has_natives(const Table *table) { return ffi_of(table) != 0; }
 
-// interposer_native registers a handler for the CPU. Version 3 is tried first, whose arguments are the shorter ones: an older plugin
+// interposer_native registers a handler for a platform, "Host" or "CUDA". Version 3 is tried first, whose arguments are the shorter ones: an older plugin
 // refuses them by their size alone. The other way round a newer plugin would take the longer ones and misread them, so that the
 // older form is sent only to a plugin that said so.
-char *interposer_native(int slot, const Table *table, const char *target, void *handler) {
+char *interposer_native(const Table *table, const char *platform, const char *target, void *handler) {
   const FFI_Extension *ffi = ffi_of(table);
   if (!ffi) return strdup("it has no FFI extension");
-  Register_Args a = {REGISTER_SIZE, target, strlen(target), (ffi_handler *)handler, "Host", 4, 0};
-  char *error = interposer_taken(slot, ffi->register_handler(&a));
+  Register_Args a = {REGISTER_SIZE, target, strlen(target), (ffi_handler *)handler, platform, strlen(platform), 0};
+  char *error = interposer_taken_by(table, ffi->register_handler(&a));
   if (!error || !strstr(error, "size: expected")) return error;
   free(error);
-  Register_Args_v2 b = {REGISTER_SIZE_v2, target, strlen(target), 1, (ffi_handler *)handler, "Host", 4, 0};
-  return interposer_taken(slot, ffi->register_handler(&b));
+  Register_Args_v2 b = {REGISTER_SIZE_v2, target, strlen(target), 1, (ffi_handler *)handler, platform, strlen(platform), 0};
+  return interposer_taken_by(table, ffi->register_handler(&b));
 }

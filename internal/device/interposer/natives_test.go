@@ -17,6 +17,8 @@ func TestRegisterNatives(t *testing.T) {
 	for _, c := range []struct{ flags, err, natives string }{
 		{"-DFORM=3", "", ""},
 		{"-DFORM=2", "", ""},
+		{"-DFORM=3 -DPLATFORM=CUDA", "", ""},
+		{"-DFORM=2 -DPLATFORM=CUDA", "", ""},
 		{"-DFORM=0", "", "has no FFI extension"},
 		{"-DFORM=3 -DREFUSES", "register native function f_v1: registered already", ""},
 		{"-DFORM=2 -DREFUSES", "register native function f_v1: registered already", ""},
@@ -25,8 +27,12 @@ func TestRegisterNatives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &registered{Config: Config{Natives: map[string]unsafe.Pointer{"f_v1": unsafe.Pointer(&handler)}}}
-		if err := r.registerNatives(0, table); !says(err, c.err) || !says(r.natives, c.natives) {
+		platform := "Host"
+		if strings.Contains(c.flags, "CUDA") {
+			platform = "CUDA"
+		}
+		r := &registered{Config: Config{Platform: platform, Natives: map[string]unsafe.Pointer{"f_v1": unsafe.Pointer(&handler)}}}
+		if err := r.registerNatives(table); !says(err, c.err) || !says(r.natives, c.natives) {
 			t.Errorf("%s: got error %v and natives %v; want %q and %q", c.flags, err, r.natives, c.err, c.natives)
 		}
 	}

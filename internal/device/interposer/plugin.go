@@ -40,9 +40,10 @@ type Config struct {
 	Cache *execcache.Cache // of compiled executables; nil = none
 	Host  string           // names what executables depend on besides the plugin and its devices (CPU, driver, libraries); part of the cache's key
 
-	// Natives are C functions of this process (ffi_handler in internal/device/ffi/ffi.h) that programs for the CPU may call, by
-	// target. They are registered with the plugin unless it has no FFI extension; Natives says so then.
-	Natives map[string]unsafe.Pointer
+	// Natives are C functions of this process (ffi_handler in internal/device/ffi/ffi.h) that programs may call, by target.
+	// They are registered with the plugin, for XLA's Platform ("Host", "CUDA"), unless it has no FFI extension; Natives says so then.
+	Natives  map[string]unsafe.Pointer
+	Platform string
 }
 
 // Rewritten is a program as it goes to the compiler.
@@ -94,7 +95,11 @@ func Register(c Config) error {
 		return fmt.Errorf("load PJRT plugin %s: %w", c.Path, err)
 	}
 	r := &registered{Config: c, identity: fmt.Sprintf("%s %d %d", filepath.Base(c.Path), info.Size(), info.ModTime().UnixNano())}
-	if err := r.registerNatives(len(slots), table); err != nil {
+	compiler := table
+	if c.Target != nil {
+		compiler = (*C.Table)(unsafe.Pointer(C.interposer_target_table(c.Target.handle)))
+	}
+	if err := r.registerNatives(compiler); err != nil {
 		return fmt.Errorf("load PJRT plugin %s: %w", c.Path, err)
 	}
 	slots = append(slots, r)
@@ -116,14 +121,16 @@ func open(path string, slot int) (*C.Table, error) {
 }
 
 // registerNatives tells the plugin of the native functions. What it refuses is an error: programs that call it could not be compiled.
-func (r *registered) registerNatives(slot int, table *C.Table) error {
+func (r *registered) registerNatives(table *C.Table) error {
 	if C.interposer_has_natives(table) == 0 {
 		r.natives = fmt.Errorf("PJRT plugin %s has no FFI extension", r.Path)
 		return nil
 	}
+	platform := C.CString(r.Platform)
+	defer C.free(unsafe.Pointer(platform))
 	for _, target := range slices.Sorted(maps.Keys(r.Config.Natives)) {
 		name := C.CString(target)
-		err := message(C.interposer_native(C.int(slot), table, name, r.Config.Natives[target]))
+		err := message(C.interposer_native(table, platform, name, r.Config.Natives[target]))
 		C.free(unsafe.Pointer(name))
 		if err != nil {
 			return fmt.Errorf("register native function %s: %w", target, err)

@@ -122,15 +122,17 @@ char *interposer_open(const char *path, int slot, Table **patched) {
   return 0;
 }
 
-char *interposer_taken(int slot, void *error) {
+char *interposer_taken_by(const Table *table, void *error) {
   if (!error) return 0;
   Error_Message_Args m = {sizeof m, 0, error, 0, 0};
-  call(slot, FN_Error_Message, &m);
+  ((Fn)table->fn[FN_Error_Message])(&m);
   char *text = strndup(m.message, m.message_size);
   Error_Destroy_Args d = {sizeof d, 0, error};
-  call(slot, FN_Error_Destroy, &d);
+  ((Fn)table->fn[FN_Error_Destroy])(&d);
   return text;
 }
+
+char *interposer_taken(int slot, void *error) { return interposer_taken_by(real[slot], error); }
 
 void *interposer_compile(int slot, Client_Compile_Args *args) { return call(slot, FN_Client_Compile, args); }
 

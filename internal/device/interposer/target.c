@@ -12,16 +12,9 @@ typedef struct {
 typedef void *(*Fn)(void *);
 static void *call(const Target *t, int fn, void *args) { return ((Fn)t->table->fn[fn])(args); }
 
-// taken turns an error into its message and frees it; no error gives NULL.
-static char *taken(const Target *t, void *error) {
-  if (!error) return 0;
-  Error_Message_Args m = {sizeof m, 0, error, 0, 0};
-  call(t, FN_Error_Message, &m);
-  char *text = strndup(m.message, m.message_size);
-  Error_Destroy_Args d = {sizeof d, 0, error};
-  call(t, FN_Error_Destroy, &d);
-  return text;
-}
+static char *taken(const Target *t, void *error) { return interposer_taken_by(t->table, error); }
+
+const Table *interposer_target_table(void *target) { return ((Target *)target)->table; }
 
 static NamedValue string_option(const char *name, const char *value) {
   return (NamedValue){sizeof(NamedValue), 0, name, strlen(name), NAMED_STRING, {value}, strlen(value)};

@@ -1,8 +1,15 @@
 // A plugin that registers native functions in the way of version FORM of the FFI extension. FORM 0 has no such extension; REFUSES makes
-// it refuse each function. It has one device of the model MODEL, which without LIMIT bytes of memory tells none.
+// it refuse each function; PLATFORM is the one that it wants, Host unless it is said. It has one device of the model MODEL, which without
+// LIMIT bytes of memory tells none.
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
+#ifndef PLATFORM
+#define PLATFORM Host
+#endif
+#define TEXT_OF(name) #name
+#define TEXT(name) TEXT_OF(name)
 
 static char text[256];
 
@@ -29,7 +36,7 @@ static void *register_handler(void *args) {
     return text;
   }
   if (a->target_size != 4 || memcmp(a->target, "f_v1", 4)) return failure("wrong target");
-  if (a->platform_size != 4 || memcmp(a->platform, "Host", 4)) return failure("wrong platform");
+  if (a->platform_size != 4 || memcmp(a->platform, TEXT(PLATFORM), 4)) return failure("wrong platform");
   if (*a->handler != 42 || a->traits) return failure("wrong handler or traits");
 #if FORM == 2
   if (a->api_version != 1) return failure("wrong API version");

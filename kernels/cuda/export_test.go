@@ -1,0 +1,4 @@
+package cuda
+
+// LoadFrom is Load with another driver.
+var LoadFrom = load
