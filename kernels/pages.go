@@ -38,8 +38,13 @@ func PageWrite(pool, slots, rows *Node) *Node {
 	return Reshape(flat, d...)
 }
 
-// setRows replaces rows of x [rows, width] at index [n, 1] i32 by values [n, width]; index -1 = none.
+// setRows replaces rows of x [rows, width] at index [n, 1] i32 by values [n, width]; index -1 = none. A lone row gets company that is not
+// written: XLA makes another operation of a scatter of one row, repeats it in every reader of the result, and then has to copy all of x.
 func setRows(x, index, values *Node) *Node {
+	if index.Shape().Dim(0) == 1 && device.KindOf(x.Graph()) != device.Go {
+		index = Concatenate([]*Node{index, MinusOne(ZerosLike(index))}, 0)
+		values = Concatenate([]*Node{values, values}, 0)
+	}
 	return device.Call("page_write", setRowsReference, x, index, values)[0]
 }
 
