@@ -50,7 +50,8 @@ type Device struct {
 	backend compute.Backend
 	plugin  string // the plugin's file; "" for Go
 	cache   *execcache.Cache
-	skipped []error // why Auto passed over better backends
+	skipped []error    // why Auto passed over better backends
+	across  sync.Mutex // held by what runs on several devices at once
 	programs
 }
 
