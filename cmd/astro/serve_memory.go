@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -20,7 +21,7 @@ func planMemory(b *backend, o serveOptions, kind device.Kind, dtype dtypes.DType
 	available := o.memoryBytes
 	if available == 0 {
 		var err error
-		if available, err = freeMemory(kind); err != nil {
+		if available, err = freeMemory(kind, b.devices); err != nil {
 			return engine.MemoryPlan{}, err
 		}
 	}
@@ -28,7 +29,7 @@ func planMemory(b *backend, o serveOptions, kind device.Kind, dtype dtypes.DType
 	if available -= learning; available <= 0 {
 		return engine.MemoryPlan{}, fmt.Errorf("learning needs %.1f MiB, which is all that there is: use --learn-layer-checkpoints, a shorter --context, or a smaller model", float64(learning)/(1<<20))
 	}
-	r := engine.MemoryRequest{Model: b.config, WeightBytes: dtype.Size(), KVBytes: b.kvType.Size(), Packed: b.packed, WeightSets: sets, Available: available,
+	r := engine.MemoryRequest{Model: b.config, Devices: b.devices, WeightBytes: dtype.Size(), KVBytes: b.kvType.Size(), Packed: b.packed, WeightSets: sets, Available: available,
 		MaxSlots: o.maxSlots, StepTokens: o.stepTokens(), PageTokens: o.pageTokens, MaxContextTokens: b.context,
 		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes}
 	if kind == device.Go {
@@ -44,12 +45,14 @@ func planMemory(b *backend, o serveOptions, kind device.Kind, dtype dtypes.DType
 	return engine.PlanMemory(r)
 }
 
-// freeMemory is what a process may use now: the machine's for backends on processors, the GPU's else.
-func freeMemory(kind device.Kind) (int64, error) {
+// freeMemory is what a process may use now on each of so many devices: the machine's for backends on processors, which share it, the
+// GPU's else.
+func freeMemory(kind device.Kind, devices int) (int64, error) {
 	if kind == device.XLACUDA {
-		return freeGPUMemory()
+		return freeGPUMemory(devices)
 	}
-	return availableMemory(device.Describe())
+	all, err := availableMemory(device.Describe())
+	return all / int64(devices), err
 }
 
 func availableMemory(m device.Machine) (int64, error) {
@@ -62,18 +65,30 @@ func availableMemory(m device.Machine) (int64, error) {
 // xlaShare is the part of a GPU's memory that XLA takes for its own allocator by default.
 const xlaShare = 0.75
 
-// freeGPUMemory asks NVIDIA's tool about the first GPU.
-func freeGPUMemory() (int64, error) {
+// freeGPUMemory asks NVIDIA's tool about the first so many GPUs; the smallest counts.
+func freeGPUMemory(devices int) (int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	text, err := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits").Output()
 	if err != nil {
 		return 0, fmt.Errorf("nvidia-smi does not say how much memory the GPU has (%w): say so with --memory-bytes", err)
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	mib, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("nvidia-smi says %q about the GPU's memory: say how much there is with --memory-bytes", first)
+	return smallestGPU(string(text), devices)
+}
+
+// smallestGPU reads how many MiB each GPU has, a line each, and gives what XLA may use of the smallest of the first so many, in bytes.
+func smallestGPU(text string, devices int) (int64, error) {
+	lines := strings.Fields(text)
+	if len(lines) < devices {
+		return 0, fmt.Errorf("nvidia-smi lists %d GPUs, not %d: give a smaller --tensor-parallel", len(lines), devices)
 	}
-	return int64(float64(mib<<20) * xlaShare), nil
+	least := int64(math.MaxInt64)
+	for _, line := range lines[:devices] {
+		mib, err := strconv.ParseInt(line, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("nvidia-smi says %q about the GPU's memory: say how much there is with --memory-bytes", line)
+		}
+		least = min(least, mib)
+	}
+	return int64(float64(least<<20) * xlaShare), nil
 }
