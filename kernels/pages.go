@@ -18,6 +18,7 @@ import (
 
 func init() {
 	device.Implement("page_write", device.Implementation{Body: pageWriteBody})
+	device.Implement("read_first", device.Implementation{Body: readFirstBody})
 }
 
 // PageWrite stores rows [n, kvHeads, headDim], of the pool's dtype, at slots [n] i32 of a pool and returns it. Slot -1 = not
@@ -78,6 +79,17 @@ func pageWriteBody(kind device.Kind, f device.Signature) string {
 func PageCopy(pool, from, to *Node) *Node {
 	d := pool.Shape().Dimensions
 	flat := Reshape(pool, d[0], d[1]*d[2]*d[3])
-	rows := Gather(flat, Reshape(MaxScalar(from, 0), -1, 1))
+	rows := readFirst(Gather(flat, Reshape(MaxScalar(from, 0), -1, 1)))
 	return Reshape(setRows(flat, Reshape(to, -1, 1), rows), d...)
+}
+
+// readFirst is x, made before anything that reads it. On GPUs XLA would read pages while it writes others, and copy whole pools to be able to.
+func readFirst(x *Node) *Node {
+	return device.Call("read_first", func(in []*Node) []*Node { return []*Node{Identity(in[0])} }, x)[0]
+}
+
+func readFirstBody(_ device.Kind, f device.Signature) string {
+	return fmt.Sprintf(`    %%apart = "stablehlo.optimization_barrier"(%%%s) : (%[2]s) -> %[2]s
+    "stablehlo.return"(%%apart) : (%[2]s) -> ()
+`, f.Params[0].Name, f.Params[0].Type)
 }
