@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 
 	"astro/internal/device"
@@ -30,7 +31,7 @@ type forward struct {
 
 // newForward describes a model of matrices of dtype. Errors say what cannot be had.
 func newForward(d *device.Device, whole model.Config, dtype dtypes.DType, c RunnerConfig) (f forward, err error) {
-	f = forward{devices: max(1, c.TensorParallel), positions: c.MaxContextTokens, pages: c.Pages, pageTokens: c.PageTokens, kvType: c.KVType}
+	f = forward{devices: cmp.Or(c.TensorParallel, 1), positions: c.MaxContextTokens, pages: c.Pages, pageTokens: c.PageTokens, kvType: c.KVType}
 	if f.config, err = ShareModel(d, whole, f.devices); err != nil {
 		return f, err
 	}

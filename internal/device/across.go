@@ -68,16 +68,19 @@ func (p *Program) checkPlaces(args []*tensors.Tensor) error {
 	if p.devices == 1 {
 		return nil
 	}
-	given := map[*tensors.Tensor]compute.DeviceNum{}
+	onHost := map[*tensors.Tensor]compute.DeviceNum{} // they go to the first device that asks for them
 	for i, a := range args {
 		want := p.placeOf(i)
-		if other, twice := given[a]; twice && other != want {
+		if a.IsOnAnyDevice() {
+			if at, err := a.Device(); err != nil || at != want {
+				return fmt.Errorf("argument %s of device %d is on device %d", p.param(i).Name, want, at)
+			}
+			continue
+		}
+		if other, twice := onHost[a]; twice && other != want {
 			return fmt.Errorf("argument %s of device %d is also one of device %d; every device needs its own", p.param(i).Name, want, other)
 		}
-		given[a] = want
-		if at, err := a.Device(); err == nil && at != want {
-			return fmt.Errorf("argument %s of device %d is on device %d", p.param(i).Name, want, at)
-		}
+		onHost[a] = want
 	}
 	return nil
 }
