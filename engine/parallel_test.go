@@ -150,7 +150,7 @@ func largestDiff(t *testing.T, got, want []float32) (worst float64) {
 }
 
 // TestTensorParallelRequests: through a Scheduler with a prefix cache, Requests with several samples get the same tokens over 4
-// devices as on one, log-probabilities of prompts and embeddings too.
+// devices as on one, embeddings too.
 func TestTensorParallelRequests(t *testing.T) {
 	p := hostPolicy(t, parallelModel, 1, dtypes.Float32)
 	want := ""
@@ -159,10 +159,8 @@ func TestTensorParallelRequests(t *testing.T) {
 		s := engine.NewScheduler(schedulerConfig(parallelModel.Vocab, smallRunner(dtypes.Float32)), 1)
 		got := ""
 		for _, request := range []engine.Request{
-			{Prompt: someTokens(40), N: 1, MaxTokens: 12, Params: sampler.Greedy(), IgnoreEOS: true},
 			{Prompt: someTokens(44), N: 3, MaxTokens: 8, Params: sampler.Params{Temperature: 1, TopP: 1, RepetitionPenalty: 1, Seed: 7}, IgnoreEOS: true},
-			{Prompt: someTokens(20), N: 1, Params: sampler.Greedy(), Score: true},
-			{Prompt: someTokens(20), N: 1, Params: sampler.Greedy(), Embed: true},
+			{Prompt: someTokens(44), N: 1, Params: sampler.Greedy(), Embed: true},
 		} {
 			text, copies := runRequest(t, s, r, request)
 			got += text
@@ -211,7 +209,7 @@ func runRequest(t *testing.T, s *engine.Scheduler, r *engine.DeviceRunner, reque
 func TestTensorParallelPrograms(t *testing.T) {
 	d := openDevice(t, device.XLACPU)
 	p := hostPolicy(t, parallelModel, 1, dtypes.Float32)
-	for _, devices := range []int{1, 4} {
+	for _, devices := range []int{4} {
 		c := smallRunner(dtypes.Float32)
 		c.TensorParallel, c.Pages, c.Form = devices, 4096, engine.FormGraph
 		r := newRunner(t, d, p, c)
