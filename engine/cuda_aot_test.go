@@ -39,7 +39,7 @@ func checkForward(t *testing.T, d *device.Device, c model.Config) {
 	plan := aotRequest(c)
 	pool := int64(f.poolShape().Memory())
 	for _, b := range aotBuckets() {
-		bounds := devicetest.Bounds{TemporaryBytes: plan.activations(), CopyBytes: pool}
+		bounds := devicetest.Bounds{TemporaryBytes: plan.activations(c), CopyBytes: pool}
 		if b.Tokens == 1 { // less than one layer's keys: they are read where they are
 			bounds.TemporaryBytes = int64(b.Seqs * b.Pages * aotPage * c.KVHeads * c.HeadDim * 2)
 		}

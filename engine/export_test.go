@@ -28,7 +28,7 @@ func (r *DeviceRunner) Logits(row Row) ([]float32, error) {
 	}
 	defer freeAll(made)
 	all, err := tensors.CopyFlatData[float32](made[1])
-	return all[:len(row.Tokens)*r.forward.config.Vocab], err
+	return all[:len(row.Tokens)*made[1].Shape().Dim(1)], err
 }
 
 // FreePagesInUse gives back the pages of a running sample behind the Scheduler's back: a state that our own code excludes.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 
 	"astro/internal/device"
@@ -13,8 +14,10 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// forward describes the program that runs the Llama graph over the pools for every Bucket of one model.
+// forward describes the program that runs the Llama graph over the pools for every Bucket of one model. Across devices config, weights and
+// pools are what one device has.
 type forward struct {
+	devices    int
 	config     model.Config
 	weights    []shapes.Shape
 	positions  int // rows of the rope tables
@@ -24,6 +27,24 @@ type forward struct {
 	packed     *llama.Packed // nil = the plain graph
 
 	windowBytes int64 // bound on all windows together; 0 = there are none
+}
+
+// newForward describes a model of matrices of dtype. Errors say what cannot be had.
+func newForward(d *device.Device, whole model.Config, dtype dtypes.DType, c RunnerConfig) (f forward, err error) {
+	f = forward{devices: cmp.Or(c.TensorParallel, 1), positions: c.MaxContextTokens, pages: c.Pages, pageTokens: c.PageTokens, kvType: c.KVType}
+	if f.config, err = ShareModel(d, whole, f.devices); err != nil {
+		return f, err
+	}
+	for _, s := range model.Layout(whole) {
+		s.Dims = s.ShareDims(f.devices)
+		f.weights = append(f.weights, s.Shape(dtype))
+	}
+	form, err := c.Form.Across(f.devices)
+	if err != nil {
+		return f, err
+	}
+	f.packed, err = ChooseForm(d, whole, form, dtype, c.KVType, c.PageTokens)
+	return f, err
 }
 
 func (f *forward) poolShape() shapes.Shape {
@@ -165,9 +186,9 @@ func (f *forward) copySpec(n int) device.Spec {
 	}}
 }
 
-// turnSpec is the program that makes a tied model's head [hidden, vocab] from its embedding [vocab, hidden].
+// turnSpec is the program that makes a tied model's head [hidden, vocab] from its embedding [vocab, hidden], or from a device's rows of it.
 func (f *forward) turnSpec() device.Spec {
-	params := []device.Param{{Name: "embed", Shape: f.weights[0], Alias: -1}}
+	params := []device.Param{{Name: "embed", Shape: shapes.Make(f.weights[0].DType, f.config.Vocab, f.config.Hidden), Alias: -1}}
 	return device.Spec{Name: "turn", Params: params, Build: func(in []*Node) []*Node { return []*Node{Transpose(in[0], 0, 1)} }}
 }
 

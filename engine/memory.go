@@ -10,6 +10,7 @@ import (
 // MemoryRequest is what PlanMemory plans for. All sizes are bytes unless the name says otherwise.
 type MemoryRequest struct {
 	Model       model.Config
+	Devices     int           // that the model is spread over; what follows is of each of them; 0 = 1
 	WeightBytes int           // of one weight on the device: 4 or 2
 	KVBytes     int           // of one key or value element in the pools: 4 or 2
 	WeightSets  int           // policies on the device at one time: 1, or 2 if policies are swapped while requests run
@@ -28,8 +29,9 @@ type MemoryRequest struct {
 	PoolShare float64 // of what weights and activations leave, at most this fraction goes to the pools; 0 = 0.8
 }
 
-// MemoryPlan says where the bytes go, before any is allocated.
+// MemoryPlan says where the bytes go, before any is allocated: those of each device, where there are several.
 type MemoryPlan struct {
+	Devices     int
 	Available   int64
 	Weights     int64 // all sets
 	Activations int64 // an upper estimate of what a step needs besides weights and pools
@@ -37,7 +39,7 @@ type MemoryPlan struct {
 	KVPages     int
 	KV          int64 // KVPages * PageBytes
 	KVTokens    int   // positions that the pools hold
-	WeightCount int64 // parameters of the model
+	WeightCount int64 // parameters of the whole model
 }
 
 // Needed is the sum of the plan.
@@ -45,8 +47,12 @@ func (p MemoryPlan) Needed() int64 { return p.Weights + p.Activations + p.KV }
 
 // String is the plan on one line, for the start of a server.
 func (p MemoryPlan) String() string {
-	return fmt.Sprintf("memory: %s of %s: weights %s (%d parameters), KV pages %s (%d pages, %d tokens), activations %s",
-		mebibytes(p.Needed()), mebibytes(p.Available), mebibytes(p.Weights), p.WeightCount, mebibytes(p.KV), p.KVPages, p.KVTokens,
+	each := ""
+	if p.Devices > 1 {
+		each = fmt.Sprintf(" on each of %d devices", p.Devices)
+	}
+	return fmt.Sprintf("memory%s: %s of %s: weights %s (%d parameters), KV pages %s (%d pages, %d tokens), activations %s",
+		each, mebibytes(p.Needed()), mebibytes(p.Available), mebibytes(p.Weights), p.WeightCount, mebibytes(p.KV), p.KVPages, p.KVTokens,
 		mebibytes(p.Activations))
 }
 
@@ -69,9 +75,13 @@ func PlanMemory(r MemoryRequest) (MemoryPlan, error) {
 	if err := r.validate(); err != nil {
 		return MemoryPlan{}, err
 	}
-	c := r.Model
-	p := MemoryPlan{Available: r.Available, WeightCount: countWeights(c), Activations: r.activations()}
-	p.Weights = (p.WeightCount*int64(r.WeightBytes) + r.packedBytes()) * int64(r.WeightSets)
+	p := MemoryPlan{Devices: max(1, r.Devices), Available: r.Available, WeightCount: countWeights(r.Model)}
+	c, err := r.Model.Share(p.Devices)
+	if err != nil {
+		return MemoryPlan{}, fmt.Errorf("plan memory: %w", err)
+	}
+	p.Activations = r.activations(c)
+	p.Weights = (countWeights(c)*int64(r.WeightBytes) + r.packedBytes()) * int64(r.WeightSets)
 	p.PageBytes = int64(c.Layers) * 2 * int64(c.KVHeads*c.HeadDim) * int64(r.PageTokens) * int64(r.KVBytes)
 	if r.Packed != nil {
 		p.PageBytes = int64(r.Packed.PageBytes())
@@ -107,6 +117,9 @@ func (r *MemoryRequest) validate() error {
 			return fmt.Errorf("plan memory: %s must be at least 1, got %d", f.name, f.value)
 		}
 	}
+	if r.Devices < 0 || r.Packed != nil && r.Devices > 1 {
+		return fmt.Errorf("plan memory: %d devices, packed %v; want none below 0, and one where weights are packed", r.Devices, r.Packed != nil)
+	}
 	if r.Pages < 0 || r.PoolShare < 0 || r.PoolShare > 1 || r.GatherBytes < 0 || r.WindowBytes < 0 || r.LogitsBytes < 0 {
 		return fmt.Errorf("plan memory: Pages %d, PoolShare %v, GatherBytes %d, WindowBytes %d, LogitsBytes %d; want none below 0 and a share of at most 1",
 			r.Pages, r.PoolShare, r.GatherBytes, r.WindowBytes, r.LogitsBytes)
@@ -133,16 +146,15 @@ func (r *MemoryRequest) choosePages(p MemoryPlan, perContext int) int {
 }
 
 // activations is an upper estimate: f32 intermediates of one layer for a full step (a compiler reuses them from layer to
-// layer), what attention gathers, windows, and the logits with four copies for sampling.
-func (r *MemoryRequest) activations() int64 {
-	c := r.Model
+// layer), what attention gathers, windows, and the logits with four copies for sampling. c is what one device has; logits are whole on each.
+func (r *MemoryRequest) activations(c model.Config) int64 {
 	perToken := int64(4*c.Hidden + 2*(c.Heads+2*c.KVHeads)*c.HeadDim + 3*c.FFN)
 	if r.Packed != nil {
 		r.GatherBytes = 0 // native attention reads pages where they are
 	}
 	gather := min(r.GatherBytes, int64(r.MaxSlots)*int64(r.MaxContextTokens)*int64(2*c.KVHeads*c.HeadDim)*4)
 	gather += min(r.WindowBytes, int64(r.MaxSlots)*int64(r.MaxContextTokens)*int64(2*c.Layers*c.KVHeads*c.HeadDim*r.KVBytes))
-	logits := max(r.LogitsBytes, int64(r.MaxSlots)*int64(c.Vocab)*4)
+	logits := max(r.LogitsBytes, int64(r.MaxSlots)*int64(r.Model.Vocab)*4)
 	return 4*perToken*int64(r.StepTokens) + gather + 5*logits
 }
 

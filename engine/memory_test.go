@@ -75,6 +75,37 @@ func TestPlanMemoryAsAsked(t *testing.T) {
 	}
 }
 
+// TestPlanMemoryOverDevices: each of four devices has a quarter of all matrices and of each page, and whole norms; logits stay whole. What does
+// not divide is refused.
+func TestPlanMemoryOverDevices(t *testing.T) {
+	r := llama1B()
+	one, err := engine.PlanMemory(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Devices = 4
+	four, err := engine.PlanMemory(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	norms := int64(2 * (2*16 + 1) * 2048) // bytes
+	if want := (one.Weights-norms)/4 + norms; four.Weights != want || 4*four.PageBytes != one.PageBytes || four.WeightCount != one.WeightCount {
+		t.Errorf("a quarter of %+v is %+v; want weights of %d bytes", one, four, want)
+	}
+	if logits := int64(4 * 64 << 20); four.Activations >= one.Activations || four.Activations < logits {
+		t.Errorf("activations %d on each of four devices, %d on one; want less, but all logits", four.Activations, one.Activations)
+	}
+	if !strings.HasPrefix(four.String(), "memory on each of 4 devices: ") {
+		t.Errorf("printed plan %q does not say that it is of each device", four)
+	}
+	for devices, want := range map[int]string{3: "do not divide by 3; it can be shared among 1, 2, 4, 8", 16: "8 key-value heads do not divide by 16", -1: "none below 0"} {
+		r.Devices = devices
+		if _, err := engine.PlanMemory(r); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d devices: got error %v; want one with %q", devices, err, want)
+		}
+	}
+}
+
 // TestPlanMemoryOfWindows: windows count up to their bound, and never for more than every slot at full length.
 func TestPlanMemoryOfWindows(t *testing.T) {
 	r := llama1B()

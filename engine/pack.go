@@ -42,7 +42,7 @@ func (r *DeviceRunner) bucket(n, tokens, pages int, score bool) Bucket {
 	}
 	limit = min(limit, r.config.MaxSlots)
 	if score {
-		limit = min(limit, max(1, int(r.config.LogitsBytes/(int64(b.Tokens)*int64(c.Vocab)*4))))
+		limit = min(limit, max(1, int(r.config.LogitsBytes/(int64(b.Tokens)*int64(c.Vocab*r.forward.devices)*4)))) // logits are whole on every device
 	}
 	b.Seqs = min(powerOfTwo(n), powerOfTwo(limit+1)/2)
 	return b

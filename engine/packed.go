@@ -36,6 +36,18 @@ func ParseForm(name string) (Form, error) {
 	return "", fmt.Errorf("%q: want auto, graph, f32, bf16, int8 or int4", name)
 }
 
+// Across is the form in which a model runs on so many devices: native kernels run on one only. An error says so of a form that was asked for
+// by its name.
+func (f Form) Across(devices int) (Form, error) {
+	switch {
+	case devices == 1 || f == FormGraph:
+		return f, nil
+	case f == FormAuto:
+		return FormGraph, nil
+	}
+	return "", fmt.Errorf("weights as %s: native kernels run on one device, not on %d; use auto or graph", f, devices)
+}
+
 // ChooseForm gives the packed form that a model runs in, or nil for the graph. dtype is that of the matrices, kvType of keys and values. An
 // error says why a form that was asked for by its name cannot be had.
 func ChooseForm(d *device.Device, c model.Config, f Form, dtype, kvType dtypes.DType, pageTokens int) (*llama.Packed, error) {

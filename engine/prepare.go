@@ -19,13 +19,13 @@ type prepared struct {
 // published is a Policy that rows may run on.
 type published struct {
 	policy *model.Policy
-	args   []*tensors.Tensor // of programs: head and weights, or packed weights
-	made   *tensors.Tensor   // the one among them that is ours to free; nil = none
+	args   []*tensors.Tensor // of programs, for each device: head and weights, or packed weights
+	made   []*tensors.Tensor // those among them that are ours to free
 }
 
 func (p *published) free() {
-	if p != nil && p.made != nil {
-		freeAll([]*tensors.Tensor{p.made})
+	if p != nil {
+		freeAll(p.made)
 	}
 }
 
@@ -64,18 +64,19 @@ func (h *prepared) drop() {
 
 // refuses says why a Policy cannot be published, or nil.
 func (r *DeviceRunner) refuses(p *model.Policy) error {
-	if len(p.Weights.Tensors) != len(r.forward.weights) {
-		return fmt.Errorf("it has %d tensors, the served model %d", len(p.Weights.Tensors), len(r.forward.weights))
+	if len(p.Weights.Tensors) != len(r.whole) {
+		return fmt.Errorf("it has %d tensors, the served model %d", len(p.Weights.Tensors), len(r.whole))
 	}
 	for i, w := range p.Weights.Tensors {
-		if !w.Shape().Equal(r.forward.weights[i]) {
-			return fmt.Errorf("tensor %d is %s, the served model has %s", i, w.Shape(), r.forward.weights[i])
+		if !w.Shape().Equal(r.whole[i]) {
+			return fmt.Errorf("tensor %d is %s, the served model has %s", i, w.Shape(), r.whole[i])
 		}
 	}
 	return nil
 }
 
-// make gives what programs take of a Policy: its weights behind a head, which is a tensor of theirs or the embedding turned, or packed.
+// make gives what programs take of a Policy: its weights behind a head, which is a tensor of theirs or the embedding turned, or packed, or
+// cut for each device.
 func (r *DeviceRunner) make(p *model.Policy) (*published, error) {
 	w := p.Weights
 	switch {
@@ -84,7 +85,9 @@ func (r *DeviceRunner) make(p *model.Policy) (*published, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pack the weights: %w", err)
 		}
-		return &published{p, []*tensors.Tensor{blob}, blob}, nil
+		return &published{p, blob, blob}, nil
+	case r.forward.devices > 1:
+		return r.makeShares(p)
 	case !w.Config.TiedHead:
 		return &published{p, append([]*tensors.Tensor{w.Tensors[2]}, w.Tensors...), nil}, nil
 	}
@@ -92,5 +95,5 @@ func (r *DeviceRunner) make(p *model.Policy) (*published, error) {
 	if err != nil {
 		return nil, fmt.Errorf("turn the embedding into a head: %w", err)
 	}
-	return &published{p, append([]*tensors.Tensor{head}, w.Tensors...), head}, nil
+	return &published{p, append(head[:1:1], w.Tensors...), head}, nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// RunnerConfig sizes a DeviceRunner. All fields but Form and Background are required.
+// RunnerConfig sizes a DeviceRunner. All fields but TensorParallel, Form and Background are required.
 type RunnerConfig struct {
 	Pages            int          // of each KV pool
 	PageTokens       int          // positions per page
@@ -24,7 +24,8 @@ type RunnerConfig struct {
 	ChunkTokens      int          // tokens of one prefill row, at most
 	MaxContextTokens int          // positions of a Sequence, at most
 	KVType           dtypes.DType // of the pools: Float32, BFloat16 or, on native kernels, Float16 or Int8
-	Form             Form         // how the model runs
+	TensorParallel   int          // devices that the model is spread over, from the first one on; 0 = 1
+	Form             Form         // how the model runs; across devices only as a graph
 	GatherBytes      int64        // bound on the keys and values that one layer's attention gathers; larger batches are split; on go also on windows
 	LogitsBytes      int64        // bound on the logits of a scored batch; larger ones are split
 	Background       bool         // compile Buckets in the background, running in larger ones meanwhile
@@ -44,12 +45,15 @@ type DeviceRunner struct {
 	buckets  *buckets
 	draws    *draws
 	copies   map[int]*device.Program // by number of pages
-	cos, sin *tensors.Tensor
-	pools    []*tensors.Tensor // K and V of layer 0, K and V of layer 1, ...; on native kernels one of all
+	whole    []shapes.Shape          // of a Policy's tensors
 	policies map[int64]*published
 	prepared prepared
 	windows  windows
 	busy     time.Duration
+
+	// What follows is of the first device, then of the second, and so on (see arrange).
+	ropes []*tensors.Tensor // cos and sin
+	pools []*tensors.Tensor // K and V of layer 0, K and V of layer 1, ...; on native kernels one of all
 }
 
 // NewDeviceRunner makes the pools and compiles the programs that any work fits in, so that the first Request waits for nothing.
@@ -57,12 +61,11 @@ type DeviceRunner struct {
 func NewDeviceRunner(d *device.Device, first *model.Policy, c RunnerConfig) (*DeviceRunner, error) {
 	cfg := first.Weights.Config
 	r := &DeviceRunner{config: c, device: d, copies: map[int]*device.Program{}, policies: map[int64]*published{}}
-	r.forward = forward{config: cfg, positions: c.MaxContextTokens, pages: c.Pages, pageTokens: c.PageTokens, kvType: c.KVType}
 	for _, w := range first.Weights.Tensors {
-		r.forward.weights = append(r.forward.weights, w.Shape())
+		r.whole = append(r.whole, w.Shape())
 	}
 	var err error
-	if r.forward.packed, err = ChooseForm(d, cfg, c.Form, r.forward.weights[0].DType, c.KVType, c.PageTokens); err != nil {
+	if r.forward, err = newForward(d, cfg, r.whole[0].DType, c); err != nil {
 		return nil, err
 	}
 	if d.Kind() == device.Go {
@@ -74,7 +77,10 @@ func NewDeviceRunner(d *device.Device, first *model.Policy, c RunnerConfig) (*De
 		r.draws.sampler.CompileInBackground()
 	}
 	r.buckets = newBuckets(c.Background, r.compile)
-	r.cos, r.sin = llama.RopeTables(cfg, c.MaxContextTokens)
+	for range r.forward.devices {
+		cos, sin := llama.RopeTables(cfg, c.MaxContextTokens)
+		r.ropes = append(r.ropes, cos, sin)
+	}
 	if err := r.prepare(first); err != nil {
 		r.Close()
 		return nil, err
@@ -89,7 +95,7 @@ func (r *DeviceRunner) compile(b Bucket) (*device.Program, error) {
 			return nil, err
 		}
 	}
-	return r.device.Compile(r.forward.spec(b))
+	return r.device.CompileAcross(r.forward.devices, r.forward.spec(b))
 }
 
 func (r *DeviceRunner) prepare(first *model.Policy) error {
@@ -163,18 +169,14 @@ func (r *DeviceRunner) Publish(p *model.Policy) error {
 	return nil
 }
 
-// once compiles a program of one result, runs it and forgets it.
-func (r *DeviceRunner) once(s device.Spec, args ...*tensors.Tensor) (*tensors.Tensor, error) {
-	program, err := r.device.Compile(s)
+// once compiles a program of one result, runs it and forgets it. The result is one tensor for each device.
+func (r *DeviceRunner) once(s device.Spec, args ...*tensors.Tensor) ([]*tensors.Tensor, error) {
+	program, err := r.device.CompileAcross(r.forward.devices, s)
 	if err != nil {
 		return nil, err
 	}
 	defer program.Close()
-	out, err := program.Run(args...)
-	if err != nil {
-		return nil, err
-	}
-	return out[0], nil
+	return program.Run(args...)
 }
 
 // Retire implements Runner.
@@ -278,10 +280,9 @@ func (r *DeviceRunner) runSome(g *group, all []Row, list []int, out []RowResult)
 
 // step runs one program: its logits [seqs, vocab], then what else the Bucket gives.
 func (r *DeviceRunner) step(b Bucket, p *device.Program, policy *published, all []Row, list []int) ([]*tensors.Tensor, error) {
-	batch := tensors.FromFlatDataAndDimensions(r.pack(b, all, list), b.Seqs, b.batchWidth())
-	defer batch.FinalizeAll()
-	args := append([]*tensors.Tensor{batch, r.cos, r.sin}, policy.args...)
-	out, err := r.runOnPools(p, args)
+	batch := r.onEach(r.pack(b, all, list), b.Seqs, b.batchWidth())
+	defer freeAll(batch)
+	out, err := r.runOnPools(p, batch, r.ropes, policy.args)
 	if err != nil {
 		return nil, fmt.Errorf("run %v: %w", b, err)
 	}
@@ -293,14 +294,21 @@ func (r *DeviceRunner) step(b Bucket, p *device.Program, policy *published, all 
 }
 
 // runOnPools appends the pools to args, runs p and takes the updated pools from the end of its results. If that fails the pools
-// are gone, for they were given away: new ones are made and ErrPoolsLost is told.
-func (r *DeviceRunner) runOnPools(p *device.Program, args []*tensors.Tensor) ([]*tensors.Tensor, error) {
-	out, err := r.timed(p, append(args, r.pools...))
+// are gone, for they were given away: new ones are made and ErrPoolsLost is told. Results other than pools are the same on every device;
+// those of the first one stay.
+func (r *DeviceRunner) runOnPools(p *device.Program, args ...[]*tensors.Tensor) ([]*tensors.Tensor, error) {
+	out, err := r.timed(p, r.arrange(append(args, r.pools)...))
 	if err != nil {
 		return nil, errors.Join(err, ErrPoolsLost, r.resetPools())
 	}
-	results := len(out) - len(r.pools)
-	copy(r.pools, out[results:])
+	results := (len(out) - len(r.pools)) / r.forward.devices
+	for d := range r.forward.devices {
+		made := r.of(d, out)
+		copy(r.of(d, r.pools), made[results:])
+		if d > 0 {
+			freeAll(made[:results])
+		}
+	}
 	return out[:results], nil
 }
 
@@ -329,15 +337,15 @@ func (r *DeviceRunner) copyPages(copies []PageCopy) error {
 	program := r.copies[n]
 	if program == nil {
 		var err error
-		if program, err = r.device.Compile(r.forward.copySpec(n)); err != nil {
+		if program, err = r.device.CompileAcross(r.forward.devices, r.forward.copySpec(n)); err != nil {
 			return fmt.Errorf("compile the copy of %d pages: %w", n, err)
 		}
 		r.copies[n] = program
 	}
-	fromIDs, toIDs := tensors.FromFlatDataAndDimensions(from, n), tensors.FromFlatDataAndDimensions(to, n)
-	defer fromIDs.FinalizeAll()
-	defer toIDs.FinalizeAll()
-	if _, err := r.runOnPools(program, []*tensors.Tensor{fromIDs, toIDs}); err != nil {
+	fromIDs, toIDs := r.onEach(from, n), r.onEach(to, n)
+	defer freeAll(fromIDs)
+	defer freeAll(toIDs)
+	if _, err := r.runOnPools(program, fromIDs, toIDs); err != nil {
 		return fmt.Errorf("copy %d pages: %w", len(copies), err)
 	}
 	return nil
@@ -348,16 +356,34 @@ func (r *DeviceRunner) resetPools() error {
 	freeAll(r.pools)
 	r.windows.drop()
 	r.pools = nil
-	zero := tensors.FromShape(shapes.Make(r.forward.poolShape().DType))
-	defer zero.FinalizeAll()
-	for range r.forward.pools() {
-		pool, err := r.once(r.forward.zeroSpec(), zero)
-		if err != nil {
-			return fmt.Errorf("make KV pools of %d pages: %w; a smaller pool may fit", r.config.Pages, err)
-		}
-		r.pools = append(r.pools, pool)
+	program, err := r.device.CompileAcross(r.forward.devices, r.forward.zeroSpec())
+	if err == nil {
+		defer program.Close()
+		r.pools, err = r.emptyPools(program)
+	}
+	if err != nil {
+		return fmt.Errorf("make KV pools of %d pages: %w; a smaller pool may fit", r.config.Pages, err)
 	}
 	return nil
+}
+
+// emptyPools makes every pool on each device.
+func (r *DeviceRunner) emptyPools(program *device.Program) ([]*tensors.Tensor, error) {
+	var zeros []*tensors.Tensor
+	for range r.forward.devices {
+		zeros = append(zeros, tensors.FromShape(shapes.Make(r.forward.poolShape().DType)))
+	}
+	defer freeAll(zeros)
+	var made [][]*tensors.Tensor
+	for range r.forward.pools() {
+		pool, err := program.Run(zeros...)
+		if err != nil {
+			freeAll(r.arrange(made...))
+			return nil, err
+		}
+		made = append(made, pool)
+	}
+	return r.arrange(made...), nil
 }
 
 // Close frees pools, programs and policies. Nothing may run any more.
@@ -375,7 +401,7 @@ func (r *DeviceRunner) Close() {
 	r.prepared.mu.Unlock()
 	freeAll(r.pools)
 	r.windows.drop()
-	freeAll([]*tensors.Tensor{r.cos, r.sin})
+	freeAll(r.ropes)
 }
 
 func freeAll(list []*tensors.Tensor) {

@@ -144,8 +144,7 @@ func (r *DeviceRunner) stepOnWindows(b Bucket, p *device.Program, policy *publis
 	}
 	batch := tensors.FromFlatDataAndDimensions(r.pack(b, all, list), b.Seqs, b.batchWidth())
 	defer batch.FinalizeAll()
-	args := append([]*tensors.Tensor{batch, r.cos, r.sin}, policy.args...)
-	out, err := r.timed(p, append(args, r.windows.tensors...))
+	out, err := r.timed(p, r.arrange([]*tensors.Tensor{batch}, r.ropes, policy.args, r.windows.tensors))
 	if err != nil {
 		r.windows.drop()
 		return nil, fmt.Errorf("run %v: %w", b, err)

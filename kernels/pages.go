@@ -18,6 +18,7 @@ import (
 
 func init() {
 	device.Implement("page_write", device.Implementation{Body: pageWriteBody})
+	device.Implement("read_first", device.Implementation{Body: readFirstBody})
 }
 
 // PageWrite stores rows [n, kvHeads, headDim], of the pool's dtype, at slots [n] i32 of a pool and returns it. Slot -1 = not
@@ -38,8 +39,13 @@ func PageWrite(pool, slots, rows *Node) *Node {
 	return Reshape(flat, d...)
 }
 
-// setRows replaces rows of x [rows, width] at index [n, 1] i32 by values [n, width]; index -1 = none.
+// setRows replaces rows of x [rows, width] at index [n, 1] i32 by values [n, width]; index -1 = none. A lone row gets company that is not
+// written: XLA makes another operation of a scatter of one row, repeats it in every reader of the result, and then has to copy all of x.
 func setRows(x, index, values *Node) *Node {
+	if index.Shape().Dim(0) == 1 && device.KindOf(x.Graph()) != device.Go {
+		index = Concatenate([]*Node{index, MinusOne(ZerosLike(index))}, 0)
+		values = Concatenate([]*Node{values, values}, 0)
+	}
 	return device.Call("page_write", setRowsReference, x, index, values)[0]
 }
 
@@ -73,7 +79,17 @@ func pageWriteBody(kind device.Kind, f device.Signature) string {
 func PageCopy(pool, from, to *Node) *Node {
 	d := pool.Shape().Dimensions
 	flat := Reshape(pool, d[0], d[1]*d[2]*d[3])
-	// Apart from the scatter: one operation of both would read the pool that it writes, so that a GPU's compiler would copy the pool.
-	rows := OptimizationBarrier(Gather(flat, Reshape(MaxScalar(from, 0), -1, 1)))
+	rows := readFirst(Gather(flat, Reshape(MaxScalar(from, 0), -1, 1)))
 	return Reshape(setRows(flat, Reshape(to, -1, 1), rows), d...)
+}
+
+// readFirst is x, made before anything that reads it. On GPUs XLA would read pages while it writes others, and copy whole pools to be able to.
+func readFirst(x *Node) *Node {
+	return device.Call("read_first", func(in []*Node) []*Node { return []*Node{Identity(in[0])} }, x)[0]
+}
+
+func readFirstBody(_ device.Kind, f device.Signature) string {
+	return fmt.Sprintf(`    %%apart = "stablehlo.optimization_barrier"(%%%s) : (%[2]s) -> %[2]s
+    "stablehlo.return"(%%apart) : (%[2]s) -> ()
+`, f.Params[0].Name, f.Params[0].Type)
 }

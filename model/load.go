@@ -27,7 +27,8 @@ func ParseDType(name string) (dtypes.DType, error) {
 
 // Load reads the model at dir, a Hugging Face folder or a GGUF file, and puts its weights on the device, matrices as dtype (Float32 or
 // BFloat16), norms as Float32; what a GGUF file has in fewer bits is widened. Every tensor is checked before the first one is copied;
-// on the host only one tensor at a time is in memory beside the mapped files. The caller owns the Weights.
+// on the host only one tensor at a time is in memory beside the mapped files. Without a backend (nil) all of them stay in the host's memory.
+// The caller owns the Weights.
 func Load(dir string, backend compute.Backend, dtype dtypes.DType, progress Progress) (*Weights, error) {
 	mustBeWeightType(dtype)
 	config, err := LoadConfig(dir)
@@ -135,6 +136,9 @@ func (g *staging) upload(s TensorSpec, backend compute.Backend, dtype dtypes.DTy
 		flat, dst = g.f32, putF32(g.f32)
 	}
 	fill(s, dst)
+	if backend == nil {
+		return tensors.FromRaw(nil, 0, shape, dtypes.UnsafeByteSliceFromAny(flat))
+	}
 	buffer, err := backend.BufferFromFlatData(0, flat, shape)
 	if err != nil {
 		return nil, err

@@ -39,6 +39,7 @@ type PoliciesConfig struct {
 	Base   string         // folder of the model that everything started from: version 1
 
 	Extra      func(dir string) error // adds files, such as a tokenizer, to each checkpoint; nil = none
+	OnHost     bool                   // weights are loaded into the host's memory, from where the engine puts its parts on several devices
 	KeepLoaded int                    // versions on the device besides the served one, for requests that name them and the way back; 0 = 2
 	KeepStored int                    // checkpoints on disk besides the best one, and as many of candidates; 0 = 5
 	Manual     bool                   // a candidate that passed its checks waits until somebody promotes it
@@ -352,7 +353,11 @@ func (p *Policies) load(ctx context.Context, version int64) error {
 			return fmt.Errorf("%w: %w", ErrPolicyState, err)
 		}
 	}
-	w, err := model.Load(known.Path, p.config.Device.Backend(), p.config.DType, nil)
+	backend := p.config.Device.Backend()
+	if p.config.OnHost {
+		backend = nil
+	}
+	w, err := model.Load(known.Path, backend, p.config.DType, nil)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ type Options struct {
 	PageTokens    int
 	Form          engine.Form  // how the model runs
 	KVType        dtypes.DType // of keys and values; 0 = f32
+
+	TensorParallel int // devices that the model is spread over; 0 = 1
 }
 
 // DefaultOptions are the cases of the comparison with llama.cpp.
@@ -83,7 +85,7 @@ func newBench(d *device.Device, policy *model.Policy, o Options, batch, context,
 	c.Pages = batch * ((context + o.PageTokens - 1) / o.PageTokens)
 	runner, err := engine.NewDeviceRunner(d, policy, engine.RunnerConfig{
 		Pages: c.Pages, PageTokens: c.PageTokens, MaxSlots: batch, ChunkTokens: chunk, MaxContextTokens: context,
-		KVType: o.KVType, Form: o.Form, GatherBytes: 1 << 30, LogitsBytes: engine.DefaultLogitsBytes})
+		KVType: o.KVType, TensorParallel: o.TensorParallel, Form: o.Form, GatherBytes: 1 << 30, LogitsBytes: engine.DefaultLogitsBytes})
 	if err != nil {
 		return nil, err
 	}

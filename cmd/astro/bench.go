@@ -45,6 +45,7 @@ func newBenchStepCommand() *cobra.Command {
 	f.IntVar(&o.PrefillTokens, "prefill", o.PrefillTokens, "tokens of the timed prompt; 0 = none")
 	f.IntVar(&o.Steps, "steps", o.Steps, "timed decode steps per case")
 	f.IntVar(&o.PageTokens, "page-tokens", o.PageTokens, "positions per page of the KV cache")
+	f.IntVar(&o.TensorParallel, "tensor-parallel", 1, "devices of the backend that the model is spread over")
 	f.BoolVar(&asJSON, "json", false, "one JSON object per case")
 	return c
 }
@@ -54,7 +55,11 @@ func benchStep(w io.Writer, dir string, on deviceFlags, o step.Options, asJSON b
 	if err != nil {
 		return err
 	}
-	weights, err := model.Load(dir, d.Backend(), dtypes.Float32, nil)
+	to := d.Backend()
+	if o.TensorParallel > 1 {
+		to = nil // the host's memory, from where each device gets its part
+	}
+	weights, err := model.Load(dir, to, dtypes.Float32, nil)
 	if err != nil {
 		return err
 	}

@@ -220,6 +220,9 @@ func TestServeRefuses(t *testing.T) {
 		"unknown dtype":               {[]string{demo, "--dtype", "q4"}, "f32 and bf16"},
 		"unknown backend":             {[]string{demo, "--backend", "tpu"}, "tpu"},
 		"too little memory":           {[]string{demo, "--backend", "go", "--memory-bytes", "1000"}, "not enough memory"},
+		"learning over devices":       {[]string{demo, "--tensor-parallel", "2", "--learn", "countdown", "--store", t.TempDir()}, "cannot be trained yet"},
+		"no device":                   {[]string{demo, "--tensor-parallel", "0"}, "want at least 1"},
+		"devices of go":               {[]string{demo, "--tensor-parallel", "2", "--backend", "go"}, "backend go has one device"},
 		"no page fits":                {[]string{demo, "--backend", "go", "--kv-bytes", "10"}, "--page-tokens"},
 	} {
 		text, err := command(nil, append([]string{"serve", "--port", "0"}, c.args...)...).CombinedOutput()

@@ -38,6 +38,9 @@ func (b *backend) chooseForm(o serveOptions, d *device.Device, dtype dtypes.DTyp
 	if form, b.kvType, err = o.form.read(dtype); err != nil {
 		return "", err
 	}
+	if form, err = form.Across(b.devices); err != nil {
+		return "", fmt.Errorf("--weights: %w", err)
+	}
 	b.packed, err = engine.ChooseForm(d, b.config, form, dtype, b.kvType, o.pageTokens)
 	if b.packed == nil && err == nil && (b.kvType == dtypes.Float16 || b.kvType == dtypes.Int8) {
 		err = errors.New("--kv " + o.form.kv + " needs native kernels, which this model or backend cannot use: use f32 or bf16")
@@ -47,6 +50,9 @@ func (b *backend) chooseForm(o serveOptions, d *device.Device, dtype dtypes.DTyp
 
 // describeForm is the form in words, for the log.
 func (b *backend) describeForm() string {
+	if b.packed == nil && b.devices > 1 {
+		return fmt.Sprintf("graph, spread over %d devices", b.devices)
+	}
 	if b.packed == nil {
 		return "graph"
 	}
@@ -97,6 +103,17 @@ func (f *formFlags) useKernels() error {
 		if err := native.Use(f.level); err != nil {
 			return fmt.Errorf("--kernel-level: %w", err)
 		}
+	}
+	return nil
+}
+
+// checkParallel says what does not go together with several devices.
+func (o *serveOptions) checkParallel() error {
+	switch {
+	case o.tensorParallel < 1:
+		return fmt.Errorf("--tensor-parallel %d: want at least 1", o.tensorParallel)
+	case o.tensorParallel > 1 && o.learn != "":
+		return fmt.Errorf("--tensor-parallel %d: a model that is spread over devices cannot be trained yet; serve without --learn, or on one device", o.tensorParallel)
 	}
 	return nil
 }

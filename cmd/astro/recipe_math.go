@@ -162,7 +162,7 @@ func (f *mathFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 		return err
 	}
 	if p.MemoryBytes == 0 {
-		if p.MemoryBytes, err = freeMemory(p.Device); err != nil {
+		if p.MemoryBytes, err = freeMemory(p.Device, 1); err != nil {
 			return err
 		}
 	}

@@ -37,18 +37,19 @@ type serveOptions struct {
 	host     string
 	port     int
 	deviceFlags
-	dtype         string
-	form          formFlags
-	maxSlots      int
-	contextTokens int   // 0 = the model's
-	pageTokens    int   // positions per page
-	chunkTokens   int   // of a prefill row
-	kvBytes       int64 // of the KV pools; 0 = chosen by the memory plan
-	memoryBytes   int64 // that may be used on the device; 0 = ask the machine
-	names, keys   []string
-	strict        bool
-	drainTimeout  time.Duration
-	stepTimeout   time.Duration
+	dtype          string
+	form           formFlags
+	tensorParallel int // devices that the model is spread over
+	maxSlots       int
+	contextTokens  int   // 0 = the model's
+	pageTokens     int   // positions per page
+	chunkTokens    int   // of a prefill row
+	kvBytes        int64 // of the KV pools; 0 = chosen by the memory plan
+	memoryBytes    int64 // that may be used on the device; 0 = ask the machine
+	names, keys    []string
+	strict         bool
+	drainTimeout   time.Duration
+	stepTimeout    time.Duration
 	accessFlags
 	learnFlags
 	traces    string // URL of an OTLP receiver; "" = as the environment says
@@ -56,7 +57,7 @@ type serveOptions struct {
 }
 
 func defaultServeOptions() serveOptions {
-	return serveOptions{host: "127.0.0.1", port: 8080, dtype: "f32", maxSlots: 32, pageTokens: 16, chunkTokens: 256,
+	return serveOptions{host: "127.0.0.1", port: 8080, dtype: "f32", tensorParallel: 1, maxSlots: 32, pageTokens: 16, chunkTokens: 256,
 		drainTimeout: 30 * time.Second, stepTimeout: 30 * time.Second, accessFlags: accessFlags{limits: server.DefaultLimits(), tokenLife: 24 * time.Hour}, learnFlags: defaultLearnFlags(), logFormat: "text"}
 }
 
@@ -85,12 +86,13 @@ func newServeCommand() *cobra.Command {
 	f.IntVar(&o.port, "port", o.port, "port to listen on; 0 = any free one")
 	o.addDevice(c, "")
 	f.StringVar(&o.dtype, "dtype", o.dtype, "that weights are loaded in: f32 or bf16; also that of keys and values, unless --kv says another")
+	f.IntVar(&o.tensorParallel, "tensor-parallel", o.tensorParallel, "devices of the backend that the model is spread over; its heads, feed-forward network and vocabulary must divide by it")
 	f.IntVar(&o.maxSlots, "max-slots", o.maxSlots, "sequences that run at one time")
 	f.IntVar(&o.contextTokens, "context", 0, "longest prompt and answer together, in tokens; 0 = the model's own")
 	f.IntVar(&o.pageTokens, "page-tokens", o.pageTokens, "positions per page of the KV cache")
 	f.IntVar(&o.chunkTokens, "chunk-tokens", o.chunkTokens, "prompt tokens of one sequence in one step")
 	f.Int64Var(&o.kvBytes, "kv-bytes", 0, "size of the KV cache; 0 = as much as is useful and fits")
-	f.Int64Var(&o.memoryBytes, "memory-bytes", 0, "memory that may be used on the device; 0 = what the machine has free")
+	f.Int64Var(&o.memoryBytes, "memory-bytes", 0, "memory that may be used on the device, or on each of several; 0 = what the machine has free")
 	f.StringSliceVar(&o.names, "served-model-name", nil, "names of the model in requests, the first one also in answers; default: the folder's, or OWNER/NAME")
 	f.StringSliceVar(&o.keys, "api-key", nil, "API keys to accept; other users of the machine can see flags, so prefer ASTRO_API_KEY")
 	f.BoolVar(&o.strict, "strict-params", false, "refuse unknown request parameters instead of ignoring them visibly")
@@ -174,6 +176,9 @@ func serve(ctx context.Context, o serveOptions, out, diagnostics io.Writer) erro
 
 // complete fills in what depends on other flags and the environment, and checks what can be checked before a model is loaded.
 func (o *serveOptions) complete(ctx context.Context, diagnostics io.Writer) error {
+	if err := o.checkParallel(); err != nil {
+		return err
+	}
 	if o.dir == "" {
 		dir, err := demoModel()
 		if err != nil {
@@ -248,6 +253,7 @@ type backend struct {
 	template  *chat.Template
 	info      json.RawMessage // tokenizer_config.json
 	device    *device.Device
+	devices   int // of it that the model is spread over
 	policy    *model.Policy
 	packed    *llama.Packed // nil = the plain graph runs
 	dtype     dtypes.DType  // that weights are loaded in
@@ -284,7 +290,10 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 	if o.contextTokens > 0 {
 		b.context = min(b.context, o.contextTokens)
 	}
-	b.device = d
+	b.device, b.devices = d, o.tensorParallel
+	if _, err := engine.ShareModel(d, b.config, b.devices); err != nil {
+		return nil, fmt.Errorf("--tensor-parallel %d: %w", b.devices, err)
+	}
 	form, err := b.chooseForm(o, d, dtype)
 	if err != nil {
 		return nil, err
@@ -321,11 +330,15 @@ func loadText(dir string, log *slog.Logger) (*tokenizer.Tokenizer, *chat.Templat
 	return tok, template, err
 }
 
-// load puts the weights on the device, with a progress bar where somebody watches.
+// load puts the weights on the device, or into the host's memory where several devices get parts of them, with a progress bar where somebody watches.
 func (b *backend) load(first training.Start, d *device.Device, dtype dtypes.DType, diagnostics io.Writer) error {
 	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(diagnostics), progressbar.OptionSetVisibility(isTerminal(diagnostics)),
 		progressbar.OptionSetDescription("loading"), progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish())
-	weights, err := model.Load(first.Path, d.Backend(), dtype, func(done, total int64) {
+	to := d.Backend()
+	if b.devices > 1 {
+		to = nil
+	}
+	weights, err := model.Load(first.Path, to, dtype, func(done, total int64) {
 		bar.ChangeMax64(total)
 		bar.Set64(done) // fails only if the terminal does
 	})
@@ -350,12 +363,12 @@ func isTerminal(w io.Writer) bool {
 // start makes the runner and the engine on it.
 func (b *backend) start(o serveOptions, d *device.Device, form engine.Form, pages int, log *slog.Logger) (err error) {
 	b.runner, err = engine.NewDeviceRunner(d, b.policy, engine.RunnerConfig{
-		Pages: pages, PageTokens: o.pageTokens, MaxSlots: o.maxSlots, ChunkTokens: o.chunkTokens, MaxContextTokens: b.context, KVType: b.kvType, Form: form,
+		Pages: pages, PageTokens: o.pageTokens, MaxSlots: o.maxSlots, ChunkTokens: o.chunkTokens, MaxContextTokens: b.context, KVType: b.kvType, TensorParallel: b.devices, Form: form,
 		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes, Background: true})
 	if err != nil {
 		return err
 	}
-	if b.packed != nil && o.store == "" {
+	if (b.packed != nil || b.devices > 1) && o.store == "" {
 		b.policy.Weights.Drop() // only a store's versions are made of them
 	}
 	c := engine.DefaultConfig(b.config.Vocab, o.maxSlots, b.context)

@@ -15,7 +15,7 @@ func planMemory(b *backend, o serveOptions, d *device.Device, dtype dtypes.DType
 	kind, available := d.Kind(), o.memoryBytes
 	if available == 0 {
 		var err error
-		if available, err = freeMemory(d); err != nil {
+		if available, err = freeMemory(d, b.devices); err != nil {
 			return engine.MemoryPlan{}, err
 		}
 	}
@@ -23,7 +23,7 @@ func planMemory(b *backend, o serveOptions, d *device.Device, dtype dtypes.DType
 	if available -= learning; available <= 0 {
 		return engine.MemoryPlan{}, fmt.Errorf("learning needs %.1f MiB, which is all that there is: use --learn-layer-checkpoints, a shorter --context, or a smaller model", float64(learning)/(1<<20))
 	}
-	r := engine.MemoryRequest{Model: b.config, WeightBytes: dtype.Size(), KVBytes: b.kvType.Size(), Packed: b.packed, WeightSets: sets, Available: available,
+	r := engine.MemoryRequest{Model: b.config, Devices: b.devices, WeightBytes: dtype.Size(), KVBytes: b.kvType.Size(), Packed: b.packed, WeightSets: sets, Available: available,
 		MaxSlots: o.maxSlots, StepTokens: o.stepTokens(), PageTokens: o.pageTokens, MaxContextTokens: b.context,
 		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes}
 	if kind == device.Go {
@@ -39,10 +39,12 @@ func planMemory(b *backend, o serveOptions, d *device.Device, dtype dtypes.DType
 	return engine.PlanMemory(r)
 }
 
-// freeMemory is what a process may use now: the machine's for backends on processors, what the GPU's allocator may still take else.
-func freeMemory(d *device.Device) (int64, error) {
+// freeMemory is what a process may use now on each of so many devices: the machine's for backends on processors, which share it, and what
+// the allocator of the first GPU may still take else.
+func freeMemory(d *device.Device, devices int) (int64, error) {
 	if d.Kind() != device.XLACUDA {
-		return availableMemory(device.Describe())
+		all, err := availableMemory(device.Describe())
+		return all / int64(devices), err
 	}
 	free, err := d.FreeBytes()
 	if err != nil {

@@ -56,7 +56,8 @@ type Device struct {
 	target  Target     // "" = the device is here
 	cuda    *cudaParts // of a GPU
 	cache   *execcache.Cache
-	skipped []error // why Auto passed over better backends
+	skipped []error    // why Auto passed over better backends
+	across  sync.Mutex // held by what runs on several devices at once
 	programs
 }
 

@@ -9,37 +9,44 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// sharedWithHost says for each aliased argument whether its memory is the host's: XLA copies such memory once instead of taking it
+// sharedWithHost says for each donated argument whether its memory is the host's: XLA copies such memory once instead of taking it
 // over.
 func (p *Program) sharedWithHost(args []*tensors.Tensor) []bool {
-	shared := make([]bool, len(p.aliased))
-	for k, i := range p.aliased {
-		shared[k] = p.device.kind != Go && args[i].IsShared()
+	shared := make([]bool, 0, p.devices*len(p.aliased))
+	for i := range p.donatedArgs() {
+		shared = append(shared, p.device.kind != Go && args[i].IsShared())
 	}
 	return shared
 }
 
-// addresses are where the aliased arguments' data are, if runs are checked; 0 = anywhere.
+// addresses are where the donated arguments' data are, if runs are checked; 0 = anywhere.
 func (p *Program) addresses(buffers []compute.Buffer, shared []bool) []uintptr {
 	if !checkRuns {
 		return nil
 	}
-	at := make([]uintptr, len(p.aliased))
-	for k, i := range p.aliased {
-		if !shared[k] {
-			at[k] = address(buffers[i])
+	at := make([]uintptr, 0, len(shared))
+	for i := range p.donatedArgs() {
+		was := uintptr(0)
+		if !shared[len(at)] {
+			was = address(buffers[i])
 		}
+		at = append(at, was)
 	}
 	return at
 }
 
 // checkInPlace panics if an output that should be in its argument's memory is elsewhere.
 func (p *Program) checkInPlace(before []uintptr, results []compute.Buffer) {
-	for k, was := range before {
-		q := p.params[p.aliased[k]]
-		if now := address(results[q.Alias]); was != 0 && was != now {
-			panic(fmt.Sprintf("BUG: program %s copied %s: got output %d at %#x; want it in place at %#x", p.name, q.Name, q.Alias, now, was))
+	if before == nil {
+		return
+	}
+	k, outputs := 0, len(results)/p.devices
+	for i := range p.donatedArgs() {
+		q, on, was := p.param(i), int(p.placeOf(i)), before[k]
+		if now := address(results[on*outputs+q.Alias]); was != 0 && was != now {
+			panic(fmt.Sprintf("BUG: program %s copied %s on device %d: got output %d at %#x; want it in place at %#x", p.name, q.Name, on, q.Alias, now, was))
 		}
+		k++
 	}
 }
 

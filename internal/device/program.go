@@ -34,6 +34,7 @@ type Spec struct {
 type Program struct {
 	device   *Device
 	name     string
+	devices  int // that it runs on, from the first one on
 	params   []Param
 	aliased  []int // indices of the params with an Alias
 	graph    *graph.Graph
@@ -46,10 +47,18 @@ type Program struct {
 
 // Compile builds and compiles a graph; several goroutines may compile at once. Whatever Build does wrong is an error that names
 // the program, and so is an aliased parameter that the compiler would copy.
-func (d *Device) Compile(s Spec) (*Program, error) {
+func (d *Device) Compile(s Spec) (*Program, error) { return d.CompileAcross(1, s) }
+
+// CompileAcross is Compile for the first so many devices of the backend, each of which runs the program on its own part of the data.
+// Params and outputs are of the shapes that one device has; what crosses from device to device does so in kernels.AllReduce and
+// kernels.AllGather.
+func (d *Device) CompileAcross(devices int, s Spec) (*Program, error) {
 	start := time.Now()
-	p := &Program{device: d, name: s.Name, params: s.Params}
-	err := p.check()
+	p := &Program{device: d, name: s.Name, devices: devices, params: s.Params}
+	err := d.CheckCount(devices)
+	if err == nil {
+		err = p.check()
+	}
 	if err == nil {
 		err = p.build(s)
 	}
@@ -101,6 +110,9 @@ func (p *Program) build(s Spec) (err error) {
 			err = panicError(v)
 		}
 	}()
+	if err := p.spread(); err != nil {
+		return err
+	}
 	in := make([]*graph.Node, len(s.Params))
 	for i, q := range s.Params {
 		in[i] = graph.Parameter(p.graph, q.Name, q.Shape)
@@ -153,7 +165,7 @@ func (p *Program) checkAliasedBytes() error {
 	return nil
 }
 
-// AliasedBytes is the size of all parameters that are updated in place.
+// AliasedBytes is the size of all parameters that are updated in place, on each device.
 func (p *Program) AliasedBytes() (n int64) {
 	for _, i := range p.aliased {
 		n += int64(p.params[i].Shape.ByteSize())
@@ -164,6 +176,9 @@ func (p *Program) AliasedBytes() (n int64) {
 // Run executes the program and returns its outputs, which the caller owns (FinalizeAll frees one at once, the garbage collector
 // much later). Arguments with an Alias are donated: their tensors are invalid afterwards, even if the execution fails, because
 // their memory is an output's now. Other arguments stay the caller's. Wrong arguments are an error before anything is donated.
+//
+// A program across devices takes all arguments of the first device, then all of the second, and so on, and gives outputs likewise.
+// Every device has tensors of its own, also of what is the same on all.
 func (p *Program) Run(args ...*tensors.Tensor) ([]*tensors.Tensor, error) {
 	p.running.RLock()
 	defer p.running.RUnlock()
@@ -184,25 +199,25 @@ func (p *Program) checkArgs(args []*tensors.Tensor) error {
 	if p.device.target != "" {
 		return fmt.Errorf("%w: %s", ErrNotHere, p.device.target)
 	}
-	if len(args) != len(p.params) {
-		return fmt.Errorf("it takes %d arguments, not %d", len(p.params), len(args))
+	if want := p.devices * len(p.params); len(args) != want {
+		return fmt.Errorf("it takes %d arguments, not %d", want, len(args))
 	}
 	for i, a := range args {
 		if a == nil || a.CheckValid() != nil {
-			return fmt.Errorf("argument %s is no valid tensor; was it donated or freed?", p.params[i].Name)
+			return fmt.Errorf("argument %s is no valid tensor; was it donated or freed?", p.param(i).Name)
 		}
-		if want := p.params[i].Shape; !a.Shape().Equal(want) {
-			return fmt.Errorf("argument %s is %s; want %s", p.params[i].Name, a.Shape(), want)
+		if want := p.param(i).Shape; !a.Shape().Equal(want) {
+			return fmt.Errorf("argument %s is %s; want %s", p.param(i).Name, a.Shape(), want)
 		}
 	}
-	for _, i := range p.aliased {
+	for i := range p.donatedArgs() {
 		for j, a := range args {
 			if a == args[i] && j != i {
-				return fmt.Errorf("argument %s is also argument %s; an aliased argument must be given once", p.params[i].Name, p.params[j].Name)
+				return fmt.Errorf("argument %s is also argument %s; an aliased argument must be given once", p.param(i).Name, p.param(j).Name)
 			}
 		}
 	}
-	return nil
+	return p.checkPlaces(args)
 }
 
 func (p *Program) execute(args []*tensors.Tensor) ([]*tensors.Tensor, error) {
@@ -210,23 +225,23 @@ func (p *Program) execute(args []*tensors.Tensor) ([]*tensors.Tensor, error) {
 	donate := make([]bool, len(args))
 	shared := p.sharedWithHost(args)
 	for i, a := range args {
-		if p.params[i].Alias >= 0 {
+		if p.param(i).Alias >= 0 {
 			continue // donated only once nothing else can fail
 		}
 		var err error
-		if buffers[i], err = a.Buffer(p.device.backend, 0); err != nil {
-			return nil, fmt.Errorf("argument %s: %w", p.params[i].Name, err)
+		if buffers[i], err = a.Buffer(p.device.backend, p.placeOf(i)); err != nil {
+			return nil, fmt.Errorf("argument %s: %w", p.param(i).Name, err)
 		}
 	}
-	for _, i := range p.aliased {
+	for i := range p.donatedArgs() {
 		var err error
-		if buffers[i], err = p.donated(args[i]); err != nil {
-			return nil, fmt.Errorf("argument %s: %w", p.params[i].Name, err)
+		if buffers[i], err = p.donated(args[i], p.placeOf(i)); err != nil {
+			return nil, fmt.Errorf("argument %s: %w", p.param(i).Name, err)
 		}
 		donate[i] = true
 	}
 	before := p.addresses(buffers, shared)
-	results, err := p.graph.Executable().Execute(buffers, donate, 0)
+	results, err := p.dispatch(buffers, donate)
 	if err != nil {
 		return nil, err
 	}
@@ -234,9 +249,9 @@ func (p *Program) execute(args []*tensors.Tensor) ([]*tensors.Tensor, error) {
 	return tensorsOf(results)
 }
 
-// donated takes the tensor's memory away from it.
-func (p *Program) donated(t *tensors.Tensor) (compute.Buffer, error) {
-	b, err := t.DonateBuffer(p.device.backend, 0)
+// donated takes the tensor's memory on a device away from it.
+func (p *Program) donated(t *tensors.Tensor, on compute.DeviceNum) (compute.Buffer, error) {
+	b, err := t.DonateBuffer(p.device.backend, on)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ type programs struct {
 type ProgramInfo struct {
 	Name           string
 	Kind           Kind
+	Devices        int // that it runs on; what follows is of each of them
 	Params         []Param
 	AliasedBytes   int64 // of the parameters that are updated in place
 	InPlaceBytes   int64 // what the executable says of it; on Go the same by definition, and checked at run time
@@ -46,6 +47,7 @@ func (p *Program) Info() ProgramInfo {
 	info := ProgramInfo{
 		Name:           p.name,
 		Kind:           p.device.kind,
+		Devices:        p.devices,
 		Params:         p.params,
 		AliasedBytes:   p.AliasedBytes(),
 		InPlaceBytes:   p.compiled.Memory.Aliased,

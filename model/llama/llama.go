@@ -4,6 +4,9 @@
 // RMSNorm, rotary positions in split halves (the layout of Hugging Face checkpoints), grouped-query attention, SwiGLU.
 // Weights are explicit graph inputs in the order of model.Layout. How a query finds its keys is the caller's: Attend is paged
 // attention when serving and dense packed attention when training; everything else is the same.
+//
+// In a program across devices the Config and the weights are what one device has (model.Config.Share), and hidden states and logits are whole
+// and the same on each.
 package llama
 
 import (
@@ -57,7 +60,7 @@ func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 		enter = (*Node).Checkpoint
 	}
 	// [seqs*tokens, hidden]; rounded behind the Gather, so that gradients of a token's many rows are added up in the embedding's dtype
-	x := ConvertDType(Gather(weights[0], Reshape(tokens, -1, 1)), how.Compute)
+	x := ConvertDType(kernels.AllGather(Gather(weights[0], Reshape(tokens, -1, 1))), how.Compute)
 	for l := range c.Layers {
 		w := weights[c.FirstLayer()+l*model.PerLayer:][:model.PerLayer]
 		x = attention(c, w[0], w[1], w[2], enter(x), cos, sin, seqs, func(q, k, v *Node) *Node { return attend(l, q, k, v) })
@@ -74,19 +77,19 @@ func attention(c model.Config, norm, qkv, out, x, cos, sin *Node, seqs int, atte
 	k := rotate(columns(h, c.Heads, c.KVHeads, c.HeadDim), cos, sin)
 	v := columns(h, c.Heads+c.KVHeads, c.KVHeads, c.HeadDim)
 	mixed := attend(perSeq(q, seqs, rows/seqs), perSeq(k, seqs, rows/seqs), perSeq(v, seqs, rows/seqs))
-	return Add(x, kernels.Product(Reshape(mixed, rows, c.Heads*c.HeadDim), out))
+	return Add(x, kernels.AllReduce(kernels.Product(Reshape(mixed, rows, c.Heads*c.HeadDim), out)))
 }
 
 // mlp adds the feed-forward network to x [rows, hidden].
 func mlp(c model.Config, norm, gateUp, down, x *Node) *Node {
 	h := kernels.Product(rmsNorm(x, norm, c.NormEps), gateUp)
 	gate, up := SliceAxis(h, 1, AxisRange(0, c.FFN)), SliceAxis(h, 1, AxisRange(c.FFN, 2*c.FFN))
-	return Add(x, kernels.Product(Mul(Mul(gate, Sigmoid(gate)), up), down))
+	return Add(x, kernels.AllReduce(kernels.Product(Mul(Mul(gate, Sigmoid(gate)), up), down)))
 }
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].
 func Logits(head, hidden *Node) *Node {
-	return ConvertDType(kernels.Logits(hidden, head), dtypes.Float32)
+	return ConvertDType(kernels.AllGather(kernels.Logits(hidden, head)), dtypes.Float32)
 }
 
 // Head is the head [hidden, vocab] of a model with these weights: a tied one is the embedding, turned inside the graph so that
