@@ -62,18 +62,24 @@ func availableMemory(m device.Machine) (int64, error) {
 // xlaShare is the part of a GPU's memory that XLA takes for its own allocator by default.
 const xlaShare = 0.75
 
-// freeGPUMemory asks NVIDIA's tool about the first GPU.
+// freeGPUMemory is that part of the first GPU's.
 func freeGPUMemory() (int64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	text, err := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits").Output()
+	text, err := askGPU("memory.total")
 	if err != nil {
 		return 0, fmt.Errorf("nvidia-smi does not say how much memory the GPU has (%w): say so with --memory-bytes", err)
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	mib, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
+	mib, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("nvidia-smi says %q about the GPU's memory: say how much there is with --memory-bytes", first)
+		return 0, fmt.Errorf("nvidia-smi says %q about the GPU's memory: say how much there is with --memory-bytes", text)
 	}
 	return int64(float64(mib<<20) * xlaShare), nil
+}
+
+// askGPU asks NVIDIA's tool for a property of the first GPU.
+func askGPU(property string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	text, err := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu="+property, "--format=csv,noheader,nounits").Output()
+	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return strings.TrimSpace(first), err
 }
