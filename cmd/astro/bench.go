@@ -138,7 +138,7 @@ func printPeaks(w io.Writer, s subject, asJSON bool) error {
 			step.Peaks
 		}{"peaks", string(s.device.Kind()), s.deviceName, p})
 	}
-	_, err := fmt.Fprintf(w, "%s (%s) measured: a copy of %d MiB %.1f GB/s read and written, a product of %d x %d in %s %.2f TFLOP/s; published: %s, %s in dense bf16\n",
+	_, err := fmt.Fprintf(w, "%s (%s) measured: a copy of %d MiB %.1f GB/s read and written, a product of %d x %d in %s %.3f TFLOP/s; published: %s, %s in dense bf16\n",
 		s.device.Kind(), s.deviceName, p.CopyBytes>>20, p.Measured.BytesPerSecond/1e9, p.ProductSide, p.ProductSide, p.ProductOf, p.Measured.FLOPsPerSecond/1e12,
 		rate(p.Published.BytesPerSecond/1e9, "GB/s"), rate(p.Published.FLOPsPerSecond/1e12, "TFLOP/s"))
 	return err
