@@ -1,0 +1,4 @@
+package model
+
+// RandomSpec is for tests of what is compiled.
+var RandomSpec = randomSpec
