@@ -89,7 +89,7 @@ func halfLogprobs(t *testing.T, d *device.Device) {
 		got := run(t, d, device.Spec{Name: "half_logprobs", Params: []device.Param{
 			param("hidden", dtypes.Float32, n, width), param("head", dtypes.Float32, width, vocab), param("targets", dtypes.Int32, n), param("weights", dtypes.Float32, n),
 		}, Build: func(in []*graph.Node) []*graph.Node {
-			logprobs, entropies := kernels.TokenLogprobs(graph.ConvertDType(in[0], dtypes.BFloat16), in[1], in[2], chunk)
+			logprobs, entropies := kernels.TokenLogprobs(graph.ConvertDType(in[0], dtypes.BFloat16), headOf(in[1], chunk > 0), in[2], chunk)
 			gradients := graph.Gradient(graph.ReduceAllSum(graph.Mul(logprobs, in[3])), in[0], in[1])
 			return []*graph.Node{graph.Concatenate([]*graph.Node{logprobs, entropies, graph.Reshape(gradients[0], -1), graph.Reshape(gradients[1], -1)}, 0)}
 		}}, tensors.FromFlatDataAndDimensions(hidden, n, width), tensors.FromFlatDataAndDimensions(head, width, vocab),

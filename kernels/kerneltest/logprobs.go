@@ -15,9 +15,10 @@ import (
 )
 
 // tokenLogprobs compares log-probabilities, entropies and the gradient of a weighted sum of the former, whole and in chunks that
-// divide the tokens and that do not.
+// divide the tokens and that do not, with a head as it is and turned.
 func tokenLogprobs(t *testing.T, d *device.Device) {
-	for _, chunk := range []int{0, 1, 4, 5, 12, 100} {
+	for i, chunk := range []int{0, 1, 4, 5, 12, 100, 0, 5, 12} {
+		turned := i >= 6
 		const n, width, vocab = 12, 24, 33
 		r := rand.New(rand.NewPCG(uint64(chunk), 3))
 		hidden, head, weights, targets := normal(r, n*width), normal(r, width*vocab), normal(r, n), make([]int32, n)
@@ -30,7 +31,7 @@ func tokenLogprobs(t *testing.T, d *device.Device) {
 		got := run(t, d, device.Spec{Name: "token_logprobs", Params: []device.Param{
 			param("hidden", dtypes.Float32, n, width), param("head", dtypes.Float32, width, vocab), param("targets", dtypes.Int32, n), param("weights", dtypes.Float32, n),
 		}, Build: func(in []*graph.Node) []*graph.Node {
-			logprobs, entropies := kernels.TokenLogprobs(in[0], in[1], in[2], chunk)
+			logprobs, entropies := kernels.TokenLogprobs(in[0], headOf(in[1], turned), in[2], chunk)
 			loss := graph.ReduceAllSum(graph.Add(graph.Mul(logprobs, in[3]), entropies)) // no gradient comes from the latter
 			gradients := graph.Gradient(loss, in[0], in[1])
 			return []*graph.Node{graph.Concatenate([]*graph.Node{logprobs, entropies, graph.Reshape(gradients[0], -1), graph.Reshape(gradients[1], -1)}, 0)}
@@ -38,6 +39,14 @@ func tokenLogprobs(t *testing.T, d *device.Device) {
 			tensors.FromFlatDataAndDimensions(targets, n), tensors.FromFlatDataAndDimensions(weights, n))
 		compare(t, got, logprobsByHand(hidden, head, weights, targets), 1e-4)
 	}
+}
+
+// headOf is matrix [width, vocab] as a head.
+func headOf(matrix *graph.Node, turned bool) kernels.Head {
+	if turned {
+		return kernels.Head{Matrix: graph.Transpose(matrix, 0, 1), Turned: true}
+	}
+	return kernels.Head{Matrix: matrix}
 }
 
 // logprobsByHand are the same numbers in the same order, in f64.

@@ -92,14 +92,13 @@ func Logits(head, hidden *Node) *Node {
 	return ConvertDType(kernels.AllGather(kernels.Logits(hidden, head)), dtypes.Float32)
 }
 
-// Head is the head [hidden, vocab] of a model with these weights: a tied one is the embedding, turned inside the graph so that
-// gradients reach it. Serving keeps a turned copy beside the weights, because products of few rows with a [vocab, hidden] matrix
-// take up to seven times as long on a CPU.
-func Head(c model.Config, weights []*Node) *Node {
+// Head is the head of a model with these weights: a tied one is the embedding, so that gradients reach it. Serving keeps a copy
+// [hidden, vocab] beside the weights, because products of few rows with a [vocab, hidden] matrix take up to seven times as long on a CPU.
+func Head(c model.Config, weights []*Node) kernels.Head {
 	if c.TiedHead {
-		return Transpose(weights[0], 0, 1)
+		return kernels.Head{Matrix: weights[0], Turned: true}
 	}
-	return weights[2]
+	return kernels.Head{Matrix: weights[2]}
 }
 
 // rmsNorm scales each row of x [rows, hidden] to unit mean square, computed in f32 (Zhang & Sennrich, arXiv 1910.07467).

@@ -15,17 +15,21 @@ func TestProgramsForH200(t *testing.T) {
 	d := devicetest.H200(t)
 	const rows, tokens = 1, 2048
 	for _, c := range []struct {
-		name   string
-		shape  func(layers, positions int) model.Config
-		layers int
-		lora   LoRA
-	}{{"1b", modeltest.Llama1B, 16, LoRA{}}, {"8b", modeltest.Llama8B, 32, LoRA{Rank: 16, Alpha: 32}}} {
+		name    string
+		shape   func(layers, positions int) model.Config
+		layers  int
+		lora    LoRA
+		compute Compute
+	}{
+		{"1b", modeltest.Llama1B, 16, LoRA{}, BF16}, {"1b_f32", modeltest.Llama1B, 16, LoRA{}, F32},
+		{"8b", modeltest.Llama8B, 32, LoRA{Rank: 16, Alpha: 32}, BF16},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			if !devicetest.Full() {
 				c.layers = 4
 			}
 			o := Default(100)
-			o.LayerCheckpoints, o.LoRA = true, c.lora
+			o.LayerCheckpoints, o.LoRA, o.Compute = true, c.lora, c.compute
 			m := c.shape(c.layers, tokens)
 			tr := specsOnly(t, d, m, o)
 			sets := int64(4) // weights, moments, gradients; with factors as Memory says

@@ -36,16 +36,12 @@ func Memory(kind device.Kind, c model.Config, rows, rowTokens int, o Config) int
 	return f32Bytes*sets*c.Params() + kept + headBytes(c, o) + LogitBytes(kind, c.Vocab, rows*rowTokens, o)
 }
 
-// headBytes are for what is as large as the head, besides it: its gradient, which is whole before it is added to others, and where the
-// head is the embedding, that turned.
-func headBytes(c model.Config, o Config) (n int64) {
-	if o.LoRA.Rank == 0 {
-		n++
+// headBytes is the gradient of the head, which is whole before it is added to others.
+func headBytes(c model.Config, o Config) int64 {
+	if o.LoRA.Rank > 0 {
+		return 0
 	}
-	if c.TiedHead {
-		n++
-	}
-	return n * f32Bytes * int64(c.Vocab) * int64(c.Hidden)
+	return f32Bytes * int64(c.Vocab) * int64(c.Hidden)
 }
 
 // LogitBytes is what the logits of so many tokens take with their gradient, a chunk of them at a time if they are many.
