@@ -162,6 +162,9 @@ func (c *deviceCrowd) randomConfig(rng *rand.Rand) engine.Config {
 	s.MaxSlots = 1 + rng.IntN(c.limits.MaxSlots)
 	s.ChunkTokens = 1 + rng.IntN(c.limits.ChunkTokens)
 	s.StepTokens = s.MaxSlots + rng.IntN(16)
+	if s.DecodeSteps > 1 {
+		s.DecodeSteps = 4 // each number is a program
+	}
 	if least := (tallContext + s.PageTokens - 1) / s.PageTokens; rng.IntN(2) == 0 {
 		s.Pages = least + rng.IntN(s.Pages-least+1)
 	}
