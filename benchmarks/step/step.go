@@ -21,6 +21,7 @@ type Options struct {
 	Positions     []int // tokens that each Sequence has in the cache already
 	PrefillTokens int   // length of the timed prompt; 0 = none
 	Steps         int   // decode steps per case; the best counts
+	StepsPerCall  int   // tokens of each Sequence in one decode step (engine.Config.DecodeSteps)
 	Prefills      int   // prefills; the best counts
 	PageTokens    int
 	Form          engine.Form  // how the model runs
@@ -29,7 +30,7 @@ type Options struct {
 
 // DefaultOptions are the cases of the comparison with llama.cpp.
 func DefaultOptions() Options {
-	return Options{Batches: []int{1, 8, 32}, Positions: []int{64, 512}, PrefillTokens: 512, Steps: 48, Prefills: 6, PageTokens: 16, KVType: dtypes.Float32}
+	return Options{Batches: []int{1, 8, 32}, Positions: []int{64, 512}, PrefillTokens: 512, Steps: 48, StepsPerCall: 1, Prefills: 6, PageTokens: 16, KVType: dtypes.Float32}
 }
 
 // Measurement is one timed case.
@@ -39,6 +40,7 @@ type Measurement struct {
 	Batch           int     `json:"batch"`
 	Position        int     `json:"position"` // of the first timed step
 	Tokens          int     `json:"tokens"`   // fed per step
+	StepsPerCall    int     `json:"steps_per_call"`
 	BestMillis      float64 `json:"best_ms"`
 	MedianMillis    float64 `json:"median_ms"`
 	TokensPerSecond float64 `json:"tokens_per_s"` // at the best time
@@ -79,6 +81,7 @@ func newBench(d *device.Device, policy *model.Policy, o Options, batch, context,
 	}
 	c := engine.DefaultConfig(policy.Weights.Config.Vocab, batch, context)
 	c.PageTokens, c.ChunkTokens, c.PrefixCache = o.PageTokens, chunk, false
+	c.DecodeSteps, c.InteractiveAhead = o.StepsPerCall, true
 	c.StepTokens = batch * chunk // all prompts in one step, so that all Sequences are at the same position
 	c.Pages = batch * ((context + o.PageTokens - 1) / o.PageTokens)
 	runner, err := engine.NewDeviceRunner(d, policy, engine.RunnerConfig{
@@ -117,13 +120,15 @@ func (b *bench) step() (took time.Duration, host float64, err error) {
 }
 
 func decode(d *device.Device, policy *model.Policy, o Options, batch, position int, report func(Measurement)) error {
-	b, err := newBench(d, policy, o, batch, position+o.Steps+2, position)
+	steps := max(1, o.StepsPerCall) // 0 is 1, as it is to the Scheduler
+	tokens := (o.Steps + 2) * steps
+	b, err := newBench(d, policy, o, batch, position+tokens, position)
 	if err != nil {
 		return err
 	}
 	defer b.runner.Close()
 	for range batch {
-		if err := b.submit(position, o.Steps+2); err != nil {
+		if err := b.submit(position, tokens); err != nil {
 			return err
 		}
 	}
@@ -133,7 +138,7 @@ func decode(d *device.Device, policy *model.Policy, o Options, batch, position i
 		}
 	}
 	m, err := b.time(o.Steps, func() error { return nil })
-	m.Case, m.Batch, m.Position, m.Tokens = "decode", batch, position, batch
+	m.Case, m.Batch, m.Position, m.Tokens, m.StepsPerCall = "decode", batch, position, batch*steps, steps
 	return m.finish(err, report)
 }
 

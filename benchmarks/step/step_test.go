@@ -23,6 +23,7 @@ func TestRunMeasuresEveryCase(t *testing.T) {
 	policy := model.NewPolicy(1, w)
 	defer policy.Release()
 	before := len(d.Programs())
+	calls := 0
 	type key struct {
 		what                    string
 		batch, position, tokens int
@@ -37,6 +38,14 @@ func TestRunMeasuresEveryCase(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	many := Options{Batches: []int{2}, Positions: []int{5}, Steps: 3, StepsPerCall: 4, PageTokens: 4}
+	if err := Run(d, policy, many, func(m Measurement) {
+		if calls++; m.Tokens != 8 || m.StepsPerCall != 4 {
+			t.Errorf("got %+v; want 8 tokens a call, 4 of each sequence", m)
+		}
+	}); err != nil || calls != 1 {
+		t.Errorf("%d calls, %v; want one case", calls, err)
 	}
 	for _, k := range []key{{"decode", 1, 5, 1}, {"decode", 3, 5, 3}, {"decode", 1, 20, 1}, {"decode", 3, 20, 3}, {"prefill", 1, 0, 33}} {
 		if seen[k] != 1 || len(seen) != 5 {

@@ -45,6 +45,7 @@ func newBenchStepCommand() *cobra.Command {
 	f.IntSliceVar(&o.Positions, "positions", o.Positions, "tokens that each sequence has in the cache already")
 	f.IntVar(&o.PrefillTokens, "prefill", o.PrefillTokens, "tokens of the timed prompt; 0 = none")
 	f.IntVar(&o.Steps, "steps", o.Steps, "timed decode steps per case")
+	f.IntVar(&o.StepsPerCall, "steps-per-call", o.StepsPerCall, "tokens of each sequence in one decode step")
 	f.IntVar(&o.PageTokens, "page-tokens", o.PageTokens, "positions per page of the KV cache")
 	f.BoolVar(&asJSON, "json", false, "one JSON object per case")
 	return c
