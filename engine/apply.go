@@ -45,6 +45,7 @@ func (s *Scheduler) takePlan(operation string) []Row {
 	rows := s.plan.Rows
 	s.plan, s.events = nil, s.events[:0]
 	s.counters.Steps++
+	s.counters.Passes += uint64(max(1, stepsAhead(rows)))
 	return rows
 }
 
@@ -59,11 +60,9 @@ func (s *Scheduler) forgetPages() {
 }
 
 func (s *Scheduler) applyRow(q *sequence, row *Row, result *RowResult) {
-	if err := s.checkRow(row, result); err != nil {
-		if errors.Is(err, sampler.ErrNotFinite) {
-			s.counters.NotFinite++
-		}
-		s.finish(q, FinishError, -1, err)
+	choices, err := s.checkRow(row, result)
+	if err != nil && len(choices) == 0 {
+		s.fail(q, err)
 		return
 	}
 	if decode := len(row.Tokens) == 1 && row.Start >= len(q.sub.request.Prompt); !decode {
@@ -78,27 +77,50 @@ func (s *Scheduler) applyRow(q *sequence, row *Row, result *RowResult) {
 	}
 	switch {
 	case row.Sample != nil:
-		s.appendToken(q, result.Choice)
+		s.appendTokens(q, choices, err)
 	case q.pending() == 0: // nothing is to be drawn
 		s.finish(q, FinishLength, -1, nil)
 	}
 }
 
-// checkRow refuses what must not reach a client. The error belongs to this row alone.
-func (s *Scheduler) checkRow(row *Row, result *RowResult) error {
-	choice := result.Choice
+// fail ends a sample because of its own row.
+func (s *Scheduler) fail(q *sequence, err error) {
+	if errors.Is(err, sampler.ErrNotFinite) {
+		s.counters.NotFinite++
+	}
+	s.finish(q, FinishError, -1, err)
+}
+
+// checkRow refuses what must not reach a client, and gives the draws that may. The error belongs to this row alone, and what was drawn
+// before it stands.
+func (s *Scheduler) checkRow(row *Row, result *RowResult) ([]sampler.Choice, error) {
 	switch {
-	case result.Err != nil:
-		return result.Err
-	case row.Score != nil && len(result.Scores) != len(row.Tokens):
-		return fmt.Errorf("the runner scored %d tokens of %d", len(result.Scores), len(row.Tokens))
-	case row.Embed && result.Embedding == nil:
-		return errors.New("the runner gave no embedding")
-	case row.Sample == nil:
-		return nil
-	case choice.Token < 0 || int(choice.Token) >= s.config.Vocab:
-		return fmt.Errorf("the runner drew token %d of a vocabulary of %d", choice.Token, s.config.Vocab)
-	case math.IsNaN(float64(choice.Logprob)):
+	case row.Score != nil && len(result.Scores) != len(row.Tokens) && result.Err == nil:
+		return nil, fmt.Errorf("the runner scored %d tokens of %d", len(result.Scores), len(row.Tokens))
+	case row.Embed && result.Embedding == nil && result.Err == nil:
+		return nil, errors.New("the runner gave no embedding")
+	case row.Sample == nil || row.Score != nil && result.Err != nil:
+		return nil, result.Err
+	}
+	choices := result.Choices
+	if result.Err != nil {
+		choices = choices[:min(row.Ahead, len(choices))]
+	} else if want := 1 + row.Ahead; len(choices) != want {
+		return nil, fmt.Errorf("the runner drew %d tokens; want %d", len(choices), want)
+	}
+	for i := range choices {
+		if err := s.checkChoice(&choices[i]); err != nil {
+			return choices[:i], err
+		}
+	}
+	return choices, result.Err
+}
+
+func (s *Scheduler) checkChoice(c *sampler.Choice) error {
+	if c.Token < 0 || int(c.Token) >= s.config.Vocab {
+		return fmt.Errorf("the runner drew token %d of a vocabulary of %d", c.Token, s.config.Vocab)
+	}
+	if math.IsNaN(float64(c.Logprob)) {
 		return fmt.Errorf("a log-probability is not a number: %w", sampler.ErrNotFinite)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"astro/engine"
+	"astro/sampler"
 )
 
 // BenchmarkSchedulerStep is the scheduler's part of a step with 32 decodes at about position 300: what must stay small
@@ -21,7 +22,7 @@ func BenchmarkSchedulerStep(b *testing.B) {
 	}
 	result := engine.Result{Rows: make([]engine.RowResult, 32)}
 	for i := range result.Rows {
-		result.Rows[i].Choice.Token = 1
+		result.Rows[i].Choices = []sampler.Choice{{TokenLogprob: sampler.TokenLogprob{Token: 1}}}
 	}
 	tokens := 0
 	for b.Loop() {

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"astro/internal/device"
+	"astro/sampler"
 )
 
 // Bucket is the shape of one compiled forward program. Rows run in the smallest one that holds them.
@@ -14,6 +15,9 @@ type Bucket struct {
 	Pages  int  // length of each page table
 	Score  bool // logits of every token leave the program, not only of the last
 	Embed  bool // hidden states leave it
+
+	Steps int          // tokens that the program draws itself for each Sequence, one after the other; 0 = logits leave it
+	Cuts  sampler.Cuts // that it can make then
 }
 
 // String names the program of a Bucket in logs and caches.
@@ -24,6 +28,9 @@ func (b Bucket) String() string {
 	}
 	if b.Embed {
 		kind += "_embed"
+	}
+	if b.Steps > 0 {
+		return fmt.Sprintf("decode_%dx%dx%d%s", b.Seqs, b.Steps, b.Pages, b.Cuts)
 	}
 	return fmt.Sprintf("%s_%dx%dx%d", kind, b.Seqs, b.Tokens, b.Pages)
 }
@@ -43,7 +50,8 @@ func (b Bucket) before(other Bucket, n int) bool {
 }
 
 func (b Bucket) holds(want Bucket) bool {
-	return b.Tokens >= want.Tokens && b.Pages >= want.Pages && b.Score == want.Score && b.Embed == want.Embed
+	return b.Tokens >= want.Tokens && b.Pages >= want.Pages && b.Score == want.Score && b.Embed == want.Embed &&
+		b.Steps == want.Steps && (b.Cuts.TopK || !want.Cuts.TopK) && (b.Cuts.TopP || !want.Cuts.TopP)
 }
 
 // maxQueuedBuckets bounds the Buckets that wait for the background compiler; one more is compiled when it is wanted again.
@@ -71,7 +79,8 @@ func newBuckets(background bool, compile func(Bucket) (*device.Program, error)) 
 	return b
 }
 
-// pick returns a ready program for n Sequences of the wanted shape: the Bucket itself, or the cheapest stand-in.
+// pick returns a ready program for n Sequences of the wanted shape: the Bucket itself, or the cheapest stand-in. It is nil where nobody is to
+// wait for a compiler and the Bucket has Steps, which can be done one by one.
 func (b *buckets) pick(want Bucket, n int) (Bucket, *device.Program, error) {
 	b.mu.Lock()
 	if p := b.ready[want]; p != nil {
@@ -84,6 +93,11 @@ func (b *buckets) pick(want Bucket, n int) (Bucket, *device.Program, error) {
 		p := b.ready[standIn]
 		b.mu.Unlock()
 		return standIn, p, nil
+	}
+	if b.queue != nil && want.Steps > 0 {
+		b.enqueue(want)
+		b.mu.Unlock()
+		return want, nil, nil
 	}
 	b.mu.Unlock()
 	p, err := b.build(want)

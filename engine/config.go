@@ -20,6 +20,12 @@ type Config struct {
 	BatchTokens      int // of them, those of Batch in a Step that has Interactive Rows too; 0 = no bound of their own
 	MaxContextTokens int // prompt and output of a Sequence together, at most; never more than the pools hold
 
+	// DecodeSteps is how many tokens a Step draws for each decode Row where all of them go ahead: there are no prompts to read, all Rows are
+	// of Batch, and each draw depends on logits, seed and position alone. It saves dispatch and scheduling, and what arrives meanwhile
+	// waits for so many tokens. A Sequence that ends earlier leaves its Slot idle until then. 0 and 1 = one token.
+	DecodeSteps      int
+	InteractiveAhead bool // Rows of Interactive go ahead too: more tokens a second, which arrive DecodeSteps at a time
+
 	MaxSamples int // N of one Request, at most
 
 	// Each Class has a queue of its own with these bounds, so that Batch never takes the room of Interactive.
@@ -29,6 +35,9 @@ type Config struct {
 	PrefixCache bool   // share the pages of equal Prefixes
 	CacheSecret []byte // keys the hash chain of Prefixes; Engine draws a random one if it is empty
 }
+
+// MaxDecodeSteps bounds Config.DecodeSteps: what runs in one program cannot be stopped.
+const MaxDecodeSteps = 32
 
 // DefaultConfig is a sound start for a machine that runs slots Sequences of up to contextTokens tokens side by side, with
 // pools that hold half of them at full length.
@@ -58,6 +67,9 @@ func (c Config) Validate() error {
 	}
 	if c.BatchTokens < 0 {
 		return fmt.Errorf("engine config: BatchTokens is %d; want at least 0", c.BatchTokens)
+	}
+	if c.DecodeSteps < 0 || c.DecodeSteps > MaxDecodeSteps {
+		return fmt.Errorf("engine config: DecodeSteps is %d; want 0 to %d", c.DecodeSteps, MaxDecodeSteps)
 	}
 	if c.StepTokens < c.MaxSlots {
 		return fmt.Errorf("engine config: StepTokens (%d) must be at least MaxSlots (%d), or a full batch of decodes would not fit in a step",

@@ -40,12 +40,13 @@ func TestSameTokensInAnyCompanyOnDevice(t *testing.T) {
 				}
 				total.Preemptions += counters.Preemptions
 				total.CachedTokens += counters.CachedTokens
+				total.AheadTokens += counters.AheadTokens
 			}
 			near, tokens = near+c.near, tokens+c.tokens
 		}
-		t.Logf("%d runs: %d tokens compared, %d preemptions, %d prompt tokens from caches; %d positions differed, all with scores closer than %g",
-			2*runs, tokens, total.Preemptions, total.CachedTokens, near, maxScoreGap)
-		if total.Preemptions == 0 || total.CachedTokens == 0 || tokens == 0 {
+		t.Logf("%d runs: %d tokens compared, %d drawn ahead, %d preemptions, %d prompt tokens from caches; %d positions differed, all with scores closer than %g",
+			2*runs, tokens, total.AheadTokens, total.Preemptions, total.CachedTokens, near, maxScoreGap)
+		if total.Preemptions == 0 || total.CachedTokens == 0 || total.AheadTokens == 0 || tokens == 0 {
 			t.Error("some mechanism was never used: the test tests nothing")
 		}
 		if near*100 > tokens {
@@ -162,6 +163,9 @@ func (c *deviceCrowd) randomConfig(rng *rand.Rand) engine.Config {
 	s.MaxSlots = 1 + rng.IntN(c.limits.MaxSlots)
 	s.ChunkTokens = 1 + rng.IntN(c.limits.ChunkTokens)
 	s.StepTokens = s.MaxSlots + rng.IntN(16)
+	if s.DecodeSteps > 1 { // each number is programs to compile: one is enough, with one size of pages
+		s.DecodeSteps = max(1, s.PageTokens/16*4)
+	}
 	if least := (tallContext + s.PageTokens - 1) / s.PageTokens; rng.IntN(2) == 0 {
 		s.Pages = least + rng.IntN(s.Pages-least+1)
 	}

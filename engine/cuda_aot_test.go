@@ -7,6 +7,7 @@ import (
 	"astro/internal/device/devicetest"
 	"astro/model"
 	"astro/model/modeltest"
+	"astro/sampler"
 
 	"github.com/gomlx/compute/dtypes"
 )
@@ -48,14 +49,17 @@ func checkForward(t *testing.T, d *device.Device, c model.Config) {
 	devicetest.Check(t, d, f.copySpec(4), devicetest.Bounds{TemporaryBytes: pool / 64, CopyBytes: pool})
 }
 
-// aotBuckets are a decode, a prefill and a scored prefill, or all that a server of such limits can want.
+// aotBuckets are a decode, decodes of many tokens, a prefill and a scored prefill, or all that a server of such limits can want.
 func aotBuckets() (list []Bucket) {
 	pages := aotContext / aotPage
 	if !devicetest.Full() {
-		return []Bucket{{Seqs: aotSlots, Tokens: 1, Pages: pages}, {Seqs: 1, Tokens: aotChunk, Pages: pages}, {Seqs: 1, Tokens: 128, Pages: pages, Score: true}}
+		return []Bucket{{Seqs: aotSlots, Tokens: 1, Pages: pages},
+			{Seqs: aotSlots, Tokens: 1, Pages: pages, Steps: CUDARolloutSteps}, {Seqs: aotSlots, Tokens: 1, Pages: pages, Steps: CUDARolloutSteps, Cuts: sampler.Cuts{TopK: true, TopP: true}},
+			{Seqs: 1, Tokens: aotChunk, Pages: pages}, {Seqs: 1, Tokens: 128, Pages: pages, Score: true}}
 	}
 	for n := 1; n <= 4*aotSlots; n *= 2 {
-		list = append(list, Bucket{Seqs: n, Tokens: 1, Pages: pages}, Bucket{Seqs: n, Tokens: 1, Pages: 4 * pages})
+		list = append(list, Bucket{Seqs: n, Tokens: 1, Pages: pages}, Bucket{Seqs: n, Tokens: 1, Pages: 4 * pages},
+			Bucket{Seqs: n, Tokens: 1, Pages: pages, Steps: CUDARolloutSteps})
 	}
 	for n := 32; n <= 4*aotChunk; n *= 2 {
 		list = append(list, Bucket{Seqs: 1, Tokens: n, Pages: pages}, Bucket{Seqs: 1, Tokens: n, Pages: 4 * pages})

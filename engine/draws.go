@@ -35,7 +35,9 @@ func (d *draws) sample(logits *tensors.Tensor, all []Row, list []int, out []RowR
 		return fmt.Errorf("draw %d tokens: %w", len(list), err)
 	}
 	for i, at := range list {
-		out[at].Choice, out[at].Err = choices[i], errs[i]
+		if out[at].Err = errs[i]; errs[i] == nil && rows[i] != nil {
+			out[at].Choices = choices[i : i+1 : i+1]
+		}
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/gomlx/gomlx/core/tensors"
+import (
+	"strings"
+
+	"github.com/gomlx/gomlx/core/tensors"
+)
 
 // Verify exposes the self-check to the package's tests, which call it after every operation.
 func (s *Scheduler) Verify() error { return s.verify() }
@@ -35,3 +39,12 @@ func (r *DeviceRunner) Logits(row Row) ([]float32, error) {
 func (e *Engine) FreePagesInUse() error {
 	return e.mailbox.post(func() { e.scheduler.cache.Close(e.scheduler.running[0].table) })
 }
+
+// GoesAhead says whether a program's name is that of a Bucket with Steps.
+func GoesAhead(program string) bool { return strings.HasPrefix(program, "decode_") }
+
+// PoolBytes is the size of one pool.
+func (r *DeviceRunner) PoolBytes() int64 { return int64(r.forward.poolShape().Memory()) }
+
+// Vocab is the model's.
+func (r *DeviceRunner) Vocab() int { return r.forward.config.Vocab }

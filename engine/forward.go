@@ -8,6 +8,7 @@ import (
 	"astro/kernels"
 	"astro/model"
 	"astro/model/llama"
+	"astro/sampler"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -59,12 +60,19 @@ func (f *forward) headShape() shapes.Shape {
 }
 
 // A batch is one i32 matrix, a line per Sequence: tokens, positions and slots of the fed tokens, the page table, and the index
-// of the last token. One argument, because each costs a transfer.
-func (b Bucket) batchWidth() int { return 3*b.Tokens + b.Pages + 1 }
+// of the last token. One argument, because each costs a transfer. Of a Bucket with Steps a line is the fed token, positions and slots of all
+// steps, the page table, and the parameters of all draws.
+func (b Bucket) batchWidth() int {
+	if b.Steps > 0 {
+		return 1 + 2*b.Steps + b.Pages + b.Steps*sampler.AheadColumns
+	}
+	return 3*b.Tokens + b.Pages + 1
+}
 
 // spec is the program of one Bucket. Parameters: batch [seqs, batchWidth] i32, rope cos and sin, what weightParams says, then the pools,
 // updated in place. Results: the last tokens' logits [seqs, vocab] f32, with Score those of all tokens
-// [seqs*tokens, vocab] f32, with Embed the embeddings [seqs, 2*hidden] f32, then the pools.
+// [seqs*tokens, vocab] f32, with Embed the embeddings [seqs, 2*hidden] f32, then the pools. With Steps the first result is what was drawn,
+// [steps, seqs, sampler.DrawnColumns] i32.
 func (f *forward) spec(b Bucket) device.Spec {
 	table := shapes.Make(dtypes.Float32, f.positions, f.config.HeadDim/2)
 	params := []device.Param{
@@ -77,6 +85,9 @@ func (f *forward) spec(b Bucket) device.Spec {
 		return device.Spec{Name: b.String() + "_windowed", Params: params, Build: func(in []*Node) []*Node { return f.buildWindowed(b, in) }}
 	}
 	params = append(params, f.poolParams(b.results())...)
+	if b.Steps > 0 {
+		return device.Spec{Name: b.String() + f.suffix(), Params: params, Build: func(in []*Node) []*Node { return f.buildAhead(b, in) }}
+	}
 	if f.packed != nil {
 		return device.Spec{Name: b.String() + "_packed", Params: params, Build: func(in []*Node) []*Node { return f.buildPacked(b, in) }}
 	}

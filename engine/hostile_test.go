@@ -55,9 +55,9 @@ func hostileNeighbours() []hostileNeighbour {
 			r.Params.LogitBias = map[int32]float32{0: -100, 1: 100, 2: -100, 3: 100}
 			r.Params.RepetitionPenalty, r.Params.PresencePenalty, r.Params.FrequencyPenalty = 1000, -2, -2
 		})},
-		{name: "token outside", spoil: func(r *engine.RowResult) { r.Choice.Token = vocab }},
-		{name: "negative token", spoil: func(r *engine.RowResult) { r.Choice.Token = -1 }},
-		{name: "not finite", spoil: func(r *engine.RowResult) { r.Choice.Logprob = float32(math.NaN()) }},
+		{name: "token outside", spoil: func(r *engine.RowResult) { r.Choices[0].Token = vocab }},
+		{name: "negative token", spoil: func(r *engine.RowResult) { r.Choices[0].Token = -1 }},
+		{name: "not finite", spoil: func(r *engine.RowResult) { r.Choices[0].Logprob = float32(math.NaN()) }},
 		{name: "row fails", spoil: func(r *engine.RowResult) { r.Err = os.ErrInvalid }},
 		{name: "cancelled", each: func(d *driver, n uint64) error { _, err := d.collect(d.scheduler.Cancel(n)); return err }},
 		{name: "stopped", each: func(d *driver, n uint64) error { _, err := d.collect(d.scheduler.Stop(n, 0, -1)); return err }},

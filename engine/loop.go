@@ -50,10 +50,10 @@ func (e *Engine) step() bool {
 	begin := e.options.Clock()
 	result, err := e.run(plan)
 	if err == nil {
-		info := stepInfo(plan, e.options.Clock().Sub(begin))
-		info.Host = e.hostTime(result.Busy)
-		e.protect(func() { e.options.OnStep(info) })
+		info := StepInfo{Rows: len(plan.Rows), Took: e.options.Clock().Sub(begin), Host: e.hostTime(result.Busy)}
 		events = e.scheduler.Apply(result)
+		info.Tokens = tokensOf(plan, events)
+		e.protect(func() { e.options.OnStep(info) })
 	} else {
 		e.hostTime(0)
 		events = e.scheduler.Fail(err)
@@ -72,18 +72,20 @@ func (e *Engine) hostTime(busy time.Duration) time.Duration {
 	return max(0, host)
 }
 
-func stepInfo(plan *Plan, took time.Duration) StepInfo {
-	info := StepInfo{Rows: len(plan.Rows), Took: took}
+// tokensOf is StepInfo.Tokens.
+func tokensOf(plan *Plan, events []Event) (n int) {
 	for i := range plan.Rows {
 		row := &plan.Rows[i]
 		if len(row.Tokens) > 1 || row.Sample == nil { // else it feeds the token that was drawn before
-			info.Tokens += len(row.Tokens)
-		}
-		if row.Sample != nil {
-			info.Tokens++
+			n += len(row.Tokens)
 		}
 	}
-	return info
+	for i := range events {
+		if events[i].HasToken {
+			n++
+		}
+	}
+	return n
 }
 
 // run executes a Plan and makes a panic an error: it concerns the Sequences of this Plan, not the process. What a Runner

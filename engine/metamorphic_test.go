@@ -17,7 +17,7 @@ const (
 	tallContext = 40
 )
 
-// TestSameTokensInAnyCompany: whatever the page size, chunks, budget, slots, prefix cache, arrival order, neighbours,
+// TestSameTokensInAnyCompany: whatever the page size, chunks, budget, slots, tokens per Step, prefix cache, arrival order, neighbours,
 // cancelled neighbours and forced preemptions, a Request gives the tokens that it gives alone, one by one, without pages.
 func TestSameTokensInAnyCompany(t *testing.T) {
 	runs := 3000
@@ -34,10 +34,12 @@ func TestSameTokensInAnyCompany(t *testing.T) {
 		total.Preemptions += c.Preemptions
 		total.CachedTokens += c.CachedTokens
 		total.Evictions += c.Evictions
+		total.AheadTokens += c.AheadTokens
+		total.DroppedTokens += c.DroppedTokens
 	}
-	t.Logf("%d runs: %d tokens, %d preemptions, %d prompt tokens from caches, %d evictions",
-		runs, total.OutputTokens, total.Preemptions, total.CachedTokens, total.Evictions)
-	if total.Preemptions == 0 || total.CachedTokens == 0 || total.Evictions == 0 {
+	t.Logf("%d runs: %d tokens, %d of them ahead and %d dropped, %d preemptions, %d prompt tokens from caches, %d evictions",
+		runs, total.OutputTokens, total.AheadTokens, total.DroppedTokens, total.Preemptions, total.CachedTokens, total.Evictions)
+	if total.Preemptions == 0 || total.CachedTokens == 0 || total.Evictions == 0 || total.AheadTokens == 0 || total.DroppedTokens == 0 {
 		t.Error("some mechanism was never used: the test tests nothing")
 	}
 }
@@ -80,6 +82,7 @@ func randomConfig(rng *rand.Rand) engine.Config {
 		MaxContextTokens: tallContext, MaxSamples: 5, MaxQueuedRequests: 100, MaxQueuedTokens: 10_000, PrefixCache: rng.IntN(3) > 0,
 	}
 	c.StepTokens = c.MaxSlots + rng.IntN(16)
+	c.DecodeSteps, c.InteractiveAhead = []int{0, 1, 2, 4, 5, 8}[rng.IntN(6)], rng.IntN(2) == 0
 	least := (tallContext + c.PageTokens - 1) / c.PageTokens
 	c.Pages = least + rng.IntN(1+least*rng.IntN(4))
 	return c

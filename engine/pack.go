@@ -6,6 +6,14 @@ func (r *DeviceRunner) pack(b Bucket, all []Row, list []int) []int32 {
 	flat := make([]int32, b.Seqs*width)
 	for s := range b.Seqs {
 		line := flat[s*width : (s+1)*width]
+		if b.Steps > 0 {
+			var row *Row
+			if s < len(list) {
+				row = &all[list[s]]
+			}
+			r.packAhead(b, line, row)
+			continue
+		}
 		slots := line[2*b.Tokens : 3*b.Tokens]
 		for i := range slots {
 			slots[i] = -1
@@ -21,11 +29,15 @@ func (r *DeviceRunner) packRow(b Bucket, line []int32, row *Row) {
 	tokens, positions, slots := line[:b.Tokens], line[b.Tokens:2*b.Tokens], line[2*b.Tokens:3*b.Tokens]
 	for i, token := range row.Tokens {
 		position := row.Start + i
-		tokens[i], positions[i] = token, int32(position)
-		slots[i] = row.Pages[position/r.config.PageTokens]*int32(r.config.PageTokens) + int32(position%r.config.PageTokens)
+		tokens[i], positions[i], slots[i] = token, int32(position), r.slot(row, position)
 	}
 	copy(line[3*b.Tokens:], row.Pages)
 	line[len(line)-1] = int32(len(row.Tokens) - 1)
+}
+
+// slot is where keys and values of a position are in the pools.
+func (r *DeviceRunner) slot(row *Row, position int) int32 {
+	return row.Pages[position/r.config.PageTokens]*int32(r.config.PageTokens) + int32(position%r.config.PageTokens)
 }
 
 // bucket is the shape for n Sequences, within what one program may gather and return. Native kernels gather nothing, and look at the pages

@@ -23,12 +23,16 @@ type PageCopy struct{ From, To int32 }
 
 // Row feeds tokens of one Sequence: one for a decode, a chunk of the prompt for a prefill. Keys and values of Tokens are
 // written to the pages; the logits of the last token are sampled if Sample is set, those of every token are scored if Score is.
+//
+// Ahead is 0 unless one token is fed and drawn, whose draw is Plain, and neither Score nor Embed is set. Rows of one Plan that go ahead
+// do so by the same number, or by less where fewer tokens are left to their limit.
 type Row struct {
 	Version int64        // of the Policy that must run it
 	Tokens  []int32      // at positions Start, Start+1, ...; at least one; read only
 	Start   int          // position of Tokens[0]; positions before it are in Pages already
-	Pages   []int32      // page table covering positions 0 to Start+len(Tokens)-1; read only
+	Pages   []int32      // page table covering positions 0 to Start+len(Tokens)+Ahead-1; read only
 	Sample  *sampler.Row // nil = no token is drawn
+	Ahead   int          // tokens drawn after Sample's: each drawn token is fed at the next position, and one more is drawn
 	Score   *Score       // nil = no token is scored
 	Embed   bool         // hidden states are wanted
 }
@@ -47,10 +51,10 @@ type Result struct {
 
 // RowResult holds what its Row asked for.
 type RowResult struct {
-	Choice    sampler.Choice // valid if Sample was set
-	Scores    []TokenScore   // len(Score.Targets) if Score was set
-	Embedding *Embedding     // of the fed tokens, if Embed was set
-	Err       error          // this row alone failed (its logits were not finite): its Sequence ends with FinishError
+	Choices   []sampler.Choice // 1+Ahead of them if Sample was set, in order; with Err those before the failure
+	Scores    []TokenScore     // len(Score.Targets) if Score was set
+	Embedding *Embedding       // of the fed tokens, if Embed was set
+	Err       error            // this row alone failed (its logits were not finite): its Sequence ends with FinishError
 }
 
 // TokenScore is a given token's log-probability and the best alternatives at its position.

@@ -90,7 +90,7 @@ func NewDeviceRunner(d *device.Device, first *model.Policy, c RunnerConfig) (*De
 
 // compile makes the program of one Bucket and, where nobody waits for it, what its logits are usually drawn with.
 func (r *DeviceRunner) compile(b Bucket) (*device.Program, error) {
-	if r.config.Background {
+	if r.config.Background && b.Steps == 0 {
 		if err := r.draws.warm(b.Seqs); err != nil {
 			return nil, err
 		}
@@ -213,16 +213,18 @@ type group struct {
 	tokens  int // per Sequence, a power of two
 	score   bool
 	embed   bool
+	steps   int   // tokens drawn for each Sequence by the program itself; 0 = one, by the sampler
 	rows    []int // indexes in Plan.Rows
 }
 
 // groups sorts rows by version, shape and context length, so that short contexts do not pay for long ones' page tables
 // where a group is split.
 func (r *DeviceRunner) groups(rows []Row) []*group {
+	steps := stepsAhead(rows)
 	var list []*group
 	find := func(g group) *group {
 		for _, old := range list {
-			if old.version == g.version && old.tokens == g.tokens && old.score == g.score && old.embed == g.embed {
+			if old.version == g.version && old.tokens == g.tokens && old.score == g.score && old.embed == g.embed && old.steps == g.steps {
 				return old
 			}
 		}
@@ -231,7 +233,11 @@ func (r *DeviceRunner) groups(rows []Row) []*group {
 	}
 	for i := range rows {
 		row := &rows[i]
-		g := find(group{version: row.Version, tokens: tokensBucket(len(row.Tokens)), score: row.Score != nil, embed: row.Embed})
+		want := group{version: row.Version, tokens: tokensBucket(len(row.Tokens)), score: row.Score != nil, embed: row.Embed}
+		if row.decodes() {
+			want.steps = steps
+		}
+		g := find(want)
 		g.rows = append(g.rows, i)
 	}
 	for _, g := range list {
@@ -242,22 +248,17 @@ func (r *DeviceRunner) groups(rows []Row) []*group {
 
 // runSome runs as many of the listed rows as one program takes and says how many that were.
 func (r *DeviceRunner) runSome(g *group, all []Row, list []int, out []RowResult) (int, error) {
-	pages := 0
-	for _, i := range list {
-		pages = max(pages, len(all[i].Pages))
+	if g.steps > 0 {
+		return r.runAhead(g, all, list, out)
 	}
-	want := r.bucket(len(list), g.tokens, pages, g.score)
+	want := r.bucket(len(list), g.tokens, longest(all, list), g.score)
 	want.Embed = g.embed
 	b, program, err := r.buckets.pick(want, len(list))
 	if err != nil {
 		return 0, err
 	}
 	list = list[:min(b.Seqs, len(list))]
-	policy := r.policies[g.version]
-	if policy == nil {
-		panic(fmt.Sprintf("BUG: got a row of version %d; want one that is published", g.version))
-	}
-	step := r.step
+	policy, step := r.policy(g.version), r.step
 	if r.forward.windowed(b) {
 		list, step = r.windows.place(all, list, r.config.PageTokens), r.stepOnWindows
 	}
@@ -276,6 +277,15 @@ func (r *DeviceRunner) runSome(g *group, all []Row, list []int, out []RowResult)
 		err = takeEmbeddings(made[len(made)-1], all, list, out)
 	}
 	return len(list), err
+}
+
+// policy is what rows of a version run on.
+func (r *DeviceRunner) policy(version int64) *published {
+	p := r.policies[version]
+	if p == nil {
+		panic(fmt.Sprintf("BUG: got a row of version %d; want one that is published", version))
+	}
+	return p
 }
 
 // step runs one program: its logits [seqs, vocab], then what else the Bucket gives.

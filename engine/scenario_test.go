@@ -147,6 +147,7 @@ func (s *story) begin(args values) error {
 		MaxSlots: args.int("slots", 4), StepTokens: args.int("step-tokens", 16), ChunkTokens: args.int("chunk", 8),
 		MaxContextTokens: args.int("context", 64), MaxSamples: 8, MaxQueuedRequests: args.int("queue", 8),
 		MaxQueuedTokens: args.int("queue-tokens", 1000), PrefixCache: args.int("prefix-cache", 1) == 1,
+		DecodeSteps: args.int("decode-steps", 1), InteractiveAhead: args.int("interactive-ahead", 0) == 1,
 	}
 	if err := c.Validate(); err != nil {
 		return err

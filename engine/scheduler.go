@@ -12,7 +12,8 @@ import (
 // Plans. One Step is Next, then Apply or Fail; in between nothing else may be called.
 //
 // Next admits waiting Sequences (all Interactive before any Batch, each class in order of arrival, a large one is never
-// overtaken), gives every running decode its one token, and what is left of Config.StepTokens to prompts in chunks. A
+// overtaken), gives every running decode its one token, and what is left of Config.StepTokens to prompts in chunks. Where there are
+// only decodes they may get Config.DecodeSteps tokens in one Step; see goAhead. A
 // Sequence that is preempted loses its pages and keeps its output, which is computed again like a prompt; it then draws the
 // same tokens, because draws are counter-based.
 //
@@ -41,15 +42,18 @@ type Scheduler struct {
 
 // Counters only grow.
 type Counters struct {
-	Steps        uint64 // plans that ran, failed ones too
-	FailedSteps  uint64
-	PromptTokens uint64 // fed to prefill, recomputed ones too
-	CachedTokens uint64 // prompt tokens that were found in the prefix cache instead, or inherited from a sibling
-	OutputTokens uint64
-	Preemptions  uint64
-	NotFinite    uint64 // samples that ended because of what the model computed: NaN, or no finite logit
-	Evictions    uint64 // prefix pages
-	Finished     map[FinishReason]uint64
+	Steps         uint64 // plans that ran, failed ones too
+	Passes        uint64 // of the model: one for each of Steps, and one for each token that its Rows went ahead at most
+	FailedSteps   uint64
+	PromptTokens  uint64 // fed to prefill, recomputed ones too
+	CachedTokens  uint64 // prompt tokens that were found in the prefix cache instead, or inherited from a sibling
+	OutputTokens  uint64
+	AheadTokens   uint64 // of them, drawn in a Step that had drawn one for the Sequence before
+	DroppedTokens uint64 // drawn ahead, behind the end of their Sequence
+	Preemptions   uint64
+	NotFinite     uint64 // samples that ended because of what the model computed: NaN, or no finite logit
+	Evictions     uint64 // prefix pages
+	Finished      map[FinishReason]uint64
 }
 
 // NewScheduler returns an idle Scheduler whose current Policy is version, at least 1. It panics if config is not valid.
@@ -128,6 +132,7 @@ func (s *Scheduler) Next() *Plan {
 	left := s.budget()
 	s.planDecodes(&left)
 	s.planPrefills(&left)
+	s.goAhead()
 	plan := s.plan
 	if plan.Empty() {
 		s.plan = nil
@@ -188,11 +193,16 @@ func (s *Scheduler) planPrefills(left *budget) {
 }
 
 func (s *Scheduler) addRow(q *sequence, n int) {
-	for _, c := range s.cache.Reserve(q.table, q.computed, q.computed+n) {
-		s.plan.Copies = append(s.plan.Copies, PageCopy(c))
-	}
+	s.reserve(q, q.computed, q.computed+n)
 	s.plan.Rows = append(s.plan.Rows, q.row(n))
 	s.planned = append(s.planned, q)
+}
+
+// reserve makes positions start to end-1 of q writable in this Step.
+func (s *Scheduler) reserve(q *sequence, start, end int) {
+	for _, c := range s.cache.Reserve(q.table, start, end) {
+		s.plan.Copies = append(s.plan.Copies, PageCopy(c))
+	}
 }
 
 // Swap makes version the current one, for all Requests that have no version yet; those that have one keep it. Prefixes of

@@ -38,6 +38,9 @@ func (s *story) showRow(out *strings.Builder, row engine.Row) {
 	}
 	if row.Sample != nil {
 		fmt.Fprint(out, ", draw")
+		if row.Ahead > 0 {
+			fmt.Fprintf(out, " %d", 1+row.Ahead)
+		}
 		if len(row.Sample.Banned) > 0 {
 			fmt.Fprintf(out, " but not %v", row.Sample.Banned)
 		}

@@ -10,7 +10,8 @@ import (
 // Stream carries the Events of one Request, those of its samples mixed in the order in which they happened. One goroutine
 // at a time may call Next; the other methods may be called from anywhere.
 //
-// It is bounded: a sample with Options.StreamEvents unread Events is not scheduled until half of them have been read.
+// It is bounded: a sample with Options.StreamEvents unread Events is not scheduled until half of them have been read. A Step that drew
+// several tokens for it may have gone beyond by the rest of them.
 type Stream struct {
 	engine  *Engine
 	request Request

@@ -76,6 +76,7 @@ func TestInvalidConfigs(t *testing.T) {
 	for want, spoil := range map[string]func(*engine.Config){
 		"Vocab":            func(c *engine.Config) { c.Vocab = 0 },
 		"Pages":            func(c *engine.Config) { c.Pages = -1 },
+		"DecodeSteps":      func(c *engine.Config) { c.DecodeSteps = engine.MaxDecodeSteps + 1 },
 		"StepTokens":       func(c *engine.Config) { c.StepTokens = 3 },
 		"MaxQueuedTokens":  func(c *engine.Config) { c.MaxQueuedTokens = 39 },
 		"one new token":    func(c *engine.Config) { c.MaxContextTokens = 1 },
@@ -124,9 +125,9 @@ func wantPanic(t *testing.T, what string, f func()) {
 // TestSec_R30BadRowsEndAlone: what a Runner must never answer does not reach a client.
 func TestSec_R30BadRowsEndAlone(t *testing.T) {
 	for want, spoil := range map[string]func(*engine.RowResult){
-		"token 12":   func(r *engine.RowResult) { r.Choice.Token = vocab },
-		"token -1":   func(r *engine.RowResult) { r.Choice.Token = -1 },
-		"not finite": func(r *engine.RowResult) { r.Choice.Logprob = float32(math.NaN()) },
+		"token 12":   func(r *engine.RowResult) { r.Choices[0].Token = vocab },
+		"token -1":   func(r *engine.RowResult) { r.Choices[0].Token = -1 },
+		"not finite": func(r *engine.RowResult) { r.Choices[0].Logprob = float32(math.NaN()) },
 		"scored 0":   func(r *engine.RowResult) { r.Scores = nil },
 	} {
 		d := newDriver(smallConfig())

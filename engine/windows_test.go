@@ -162,7 +162,7 @@ func (s *windowStory) run(plan *engine.Plan, list []*told) {
 		results = append(results, result)
 	}
 	for i, x := range list {
-		a, b := results[0].Rows[i].Choice, results[1].Rows[i].Choice
+		a, b := results[0].Rows[i].Choices[0], results[1].Rows[i].Choices[0]
 		if a.Token != b.Token || math.Abs(float64(a.Logprob-b.Logprob)) > 1e-4 {
 			s.t.Fatalf("after %d decodes row %d drew %v on windows; want %v", s.decoded, i, a.TokenLogprob, b.TokenLogprob)
 		}

@@ -92,11 +92,11 @@ func (f headForm) inChunks(in []*Node) []*Node {
 	g, chunks := in[0].Graph(), in[0].Shape().Dim(0)
 	zeros := zeros32(g, in[2].Shape().Dimensions...)
 	head := ConvertDType(in[1], in[0].DType())
-	out := overChunks(g, chunks, []*Node{in[0], head, in[2], zeros, zeros}, func(i *Node, s []*Node) []*Node {
-		logits, logsum := f.chunkLogits(chunkOf(s[0], i), s[1])
+	out := Loop(g, chunks, []*Node{in[0], head, in[2], zeros, zeros}, func(i *Node, s []*Node) []*Node {
+		logits, logsum := f.chunkLogits(At(s[0], i), s[1])
 		shares := Exp(Sub(logits, ExpandDims(logsum, -1)))
-		s[3] = setChunk(s[3], i, Sub(picked(logits, chunkOf(s[2], i)), logsum))
-		s[4] = setChunk(s[4], i, Sub(logsum, ReduceSum(Mul(shares, logits), -1)))
+		s[3] = SetAt(s[3], i, Sub(picked(logits, At(s[2], i)), logsum))
+		s[4] = SetAt(s[4], i, Sub(logsum, ReduceSum(Mul(shares, logits), -1)))
 		return s
 	})
 	return out[3:5]
@@ -109,13 +109,13 @@ func (f headForm) backward(in []*Node) []*Node {
 	g := hidden.Graph()
 	dHidden := zeros32(g, hidden.Shape().Dimensions...)
 	dHead := zeros32(g, head.Shape().Dimensions...)
-	out := overChunks(g, hidden.Shape().Dim(0), []*Node{hidden, head, targets, adjoint, dHidden, dHead}, func(i *Node, s []*Node) []*Node {
-		h := chunkOf(s[0], i)
+	out := Loop(g, hidden.Shape().Dim(0), []*Node{hidden, head, targets, adjoint, dHidden, dHead}, func(i *Node, s []*Node) []*Node {
+		h := At(s[0], i)
 		logits, logsum := f.chunkLogits(h, s[1])
 		shares := Exp(Sub(logits, ExpandDims(logsum, -1)))
-		hit := ConvertDType(chosen(logits, chunkOf(s[2], i)), dtypes.Float32)
-		dLogits := ConvertDType(Mul(Sub(hit, shares), ExpandDims(chunkOf(s[3], i), -1)), h.DType())
-		s[4] = setChunk(s[4], i, einsum(f.toHidden, dtypes.Float32, dLogits, s[1]))
+		hit := ConvertDType(chosen(logits, At(s[2], i)), dtypes.Float32)
+		dLogits := ConvertDType(Mul(Sub(hit, shares), ExpandDims(At(s[3], i), -1)), h.DType())
+		s[4] = SetAt(s[4], i, einsum(f.toHidden, dtypes.Float32, dLogits, s[1]))
 		left, right := h, dLogits
 		if f == turnedHead {
 			left, right = dLogits, h
@@ -131,45 +131,6 @@ func (f headForm) chunkLogits(hidden, head *Node) (logits, logsum *Node) {
 	logits = einsum(f.logits, dtypes.Float32, hidden, head)
 	most := StopGradient(ReduceMax(logits, -1))
 	return logits, Add(most, Log(ReduceSum(Exp(Sub(logits, ExpandDims(most, -1))), -1)))
-}
-
-// overChunks calls step for the chunks 0 to chunks-1 with the state, which it changes in place, and returns the last one.
-func overChunks(g *Graph, chunks int, state []*Node, step func(i *Node, state []*Node) []*Node) []*Node {
-	state = append([]*Node{Const(g, int32(0))}, state...)
-	declared := func(g *Graph) []*Node {
-		in := make([]*Node, len(state))
-		for i, s := range state {
-			in[i] = Parameter(g, "", s.Shape())
-		}
-		return in
-	}
-	more := NewClosure(g, func(g *Graph) []*Node {
-		return []*Node{LessThan(declared(g)[0], Const(g, int32(chunks)))}
-	})
-	body := NewClosure(g, func(g *Graph) []*Node {
-		in := declared(g)
-		return append([]*Node{Add(in[0], Const(g, int32(1)))}, step(in[0], in[1:])...)
-	})
-	return While(more, body, state...)[1:]
-}
-
-// chunkOf is x[i] of x [chunks, ...].
-func chunkOf(x, i *Node) *Node {
-	dims := x.Shape().Dimensions
-	start, size := []*Node{i}, append([]int{1}, dims[1:]...)
-	for range dims[1:] {
-		start = append(start, Const(x.Graph(), int32(0)))
-	}
-	return Reshape(DynamicSlice(x, start, size), dims[1:]...)
-}
-
-// setChunk replaces x[i].
-func setChunk(x, i, value *Node) *Node {
-	start := []*Node{i}
-	for range x.Shape().Dimensions[1:] {
-		start = append(start, Const(x.Graph(), int32(0)))
-	}
-	return DynamicUpdateSlice(x, ExpandDims(value, 0), start)
 }
 
 // zeros32 are f32 zeros of a constant of their own: GoMLX's cached ones must not meet those of a closure.

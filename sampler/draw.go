@@ -14,10 +14,15 @@ import "math"
 // key is the part of that hash that all tokens of a row share.
 type key struct{ a, b uint32 }
 
-func (r *Row) key() key {
-	k := splitMix(r.Params.Seed + splitMix(uint64(r.Position())))
+func (r *Row) key() key { return r.keyAt(r.Position()) }
+
+// keyAt is the key of another position.
+func (r *Row) keyAt(position int) key {
+	k := splitMix(r.Params.Seed + splitMix(uint64(position)))
 	return key{uint32(k), uint32(k >> 32)}
 }
+
+func (k key) columns() (a, b int32) { return int32(k.a), int32(k.b) }
 
 // splitMix is a bijective mixing of 64 bits (Steele, Lea & Flood 2014).
 func splitMix(x uint64) uint64 {

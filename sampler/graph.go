@@ -22,13 +22,7 @@ type variant struct {
 }
 
 func (v variant) String() string {
-	name := fmt.Sprintf("sample_r%d", v.rows)
-	if v.topK {
-		name += "_k"
-	}
-	if v.topP {
-		name += "_p"
-	}
+	name := fmt.Sprintf("sample_r%d", v.rows) + v.cuts()
 	if v.edits > 0 {
 		name += fmt.Sprintf("_e%d", v.edits)
 	}
@@ -37,6 +31,17 @@ func (v variant) String() string {
 	}
 	if v.topN {
 		name += "_n"
+	}
+	return name
+}
+
+// cuts names top-k and top-p.
+func (v variant) cuts() (name string) {
+	if v.topK {
+		name += "_k"
+	}
+	if v.topP {
+		name += "_p"
 	}
 	return name
 }

@@ -63,7 +63,7 @@ func (v variant) pack(jobs []job, vocab int) []int32 {
 	all := make([]int32, v.rows*width)
 	for i := range v.rows {
 		line := all[i*width : (i+1)*width]
-		line[columnMinP], line[columnTopK], line[columnTopP] = anyDistance, int32(vocab), float(2)
+		plainLine(line, vocab)
 		for at := range v.edits {
 			line[parameterColumns+at] = -1
 		}
@@ -78,11 +78,15 @@ func (v variant) pack(jobs []job, vocab int) []int32 {
 	return all
 }
 
+// plainLine is a greedy draw from all tokens.
+func plainLine(line []int32, vocab int) {
+	line[columnScale], line[columnMinP], line[columnTopK], line[columnTopP] = 0, anyDistance, int32(vocab), float(2)
+}
+
 func (v variant) packJob(line []int32, j *job, vocab int) {
 	p := &j.row.Params
 	if p.Temperature > 0 {
-		key := j.row.key()
-		line[columnKeyA], line[columnKeyB] = int32(key.a), int32(key.b)
+		line[columnKeyA], line[columnKeyB] = j.row.key().columns()
 		line[columnScale], line[columnMinP] = float(p.scale()), int32(p.minPLimit())
 	}
 	if p.cutsTopK(vocab) {

@@ -21,7 +21,7 @@ func EngineState(e *engine.Engine, cacheType string) telemetry.EngineState {
 	return telemetry.EngineState{Running: s.Running, Waiting: s.Waiting, Stalled: s.Stalled, Queued: queues(s.Load),
 		Pages: c.Pages, HeldPages: s.Pages.Held, PageTokens: c.PageTokens, CacheType: cacheType, PrefixCache: c.PrefixCache,
 		PromptTokens: s.PromptTokens, CachedTokens: s.CachedTokens, OutputTokens: s.OutputTokens, Preemptions: s.Preemptions, Evictions: s.Evictions, NotFinite: s.NotFinite,
-		Steps: s.Steps, FailedSteps: s.FailedSteps, PolicyVersion: s.Version}
+		Steps: s.Steps, FailedSteps: s.FailedSteps, AheadTokens: s.AheadTokens, DroppedTokens: s.DroppedTokens, PolicyVersion: s.Version}
 }
 
 // queues are what waits, by class.

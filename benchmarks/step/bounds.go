@@ -11,6 +11,9 @@ type Work struct {
 	FLOPs int64
 }
 
+// times is the work of n like it.
+func (w Work) times(n int64) Work { return Work{w.Bytes * n, w.FLOPs * n} }
+
 // Widths say how a model is stored.
 type Widths struct {
 	WeightBits   float64 // of an element of a matrix, its share of scales included

@@ -21,6 +21,7 @@ type bench struct {
 func newBench(d *device.Device, policy *model.Policy, o Options, s setup) (*bench, error) {
 	c := engine.DefaultConfig(policy.Weights.Config.Vocab, s.batch, s.context)
 	c.PageTokens, c.ChunkTokens, c.PrefixCache, c.Pages = o.PageTokens, s.chunk, false, s.pages
+	c.DecodeSteps, c.InteractiveAhead = o.StepsPerCall, true
 	c.StepTokens = s.batch * s.chunk // all prompts in one step, so that all Sequences are at the same position
 	c.MaxQueuedRequests, c.MaxQueuedTokens = s.batch, s.batch*s.context
 	runner, err := engine.NewDeviceRunner(d, policy, engine.RunnerConfig{

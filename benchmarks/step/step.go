@@ -15,16 +15,17 @@ import (
 
 // Options says what is timed.
 type Options struct {
-	Batches     []int // Sequences per decode step
-	Positions   []int // tokens that each Sequence has in the cache already
-	Prefill     []int // lengths of timed prompts
-	Steps       int   // decode steps per case; the best counts
-	Prefills    int   // prefills per case; the best counts
-	PageTokens  int
-	ChunkTokens int          // prompts are fed in chunks of at most so many tokens
-	GatherBytes int64        // bound on what one layer's attention gathers; 0 = 1 GiB
-	Form        engine.Form  // how the model runs
-	KVType      dtypes.DType // of keys and values; 0 = f32
+	Batches      []int // Sequences per decode step
+	Positions    []int // tokens that each Sequence has in the cache already
+	Prefill      []int // lengths of timed prompts
+	Steps        int   // decode steps per case; the best counts
+	StepsPerCall int   // tokens of each Sequence in one decode step (engine.Config.DecodeSteps); 0 = 1
+	Prefills     int   // prefills per case; the best counts
+	PageTokens   int
+	ChunkTokens  int          // prompts are fed in chunks of at most so many tokens
+	GatherBytes  int64        // bound on what one layer's attention gathers; 0 = 1 GiB
+	Form         engine.Form  // how the model runs
+	KVType       dtypes.DType // of keys and values; 0 = f32
 
 	TensorParallel int // devices that the model is spread over; 0 = 1
 
@@ -56,8 +57,9 @@ type Measurement struct {
 	Model           string  `json:"model"`
 	DType           string  `json:"dtype"` // of the weights as they were loaded
 	Batch           int     `json:"batch"`
-	Position        int     `json:"position"` // of the first timed step
-	Tokens          int     `json:"tokens"`   // fed per step, or by all steps of a prompt
+	Position        int     `json:"position"`                 // of the first timed step
+	Tokens          int     `json:"tokens"`                   // fed per step, or by all steps of a prompt
+	StepsPerCall    int     `json:"steps_per_call,omitempty"` // tokens of each Sequence in a decode step
 	Skipped         string  `json:"skipped,omitempty"`
 	BestMillis      float64 `json:"best_ms"`
 	MedianMillis    float64 `json:"median_ms"`
@@ -100,9 +102,10 @@ type measured struct {
 }
 
 func decode(d *device.Device, policy *model.Policy, o Options, batch, position int) (m measured, err error) {
-	m.Case, m.Batch, m.Position, m.Tokens = "decode", batch, position, batch
-	c := policy.Weights.Config
-	s, err := o.plan(d, c, policy.Weights.DType(), batch, position+o.Steps+2, min(position, o.ChunkTokens))
+	steps := max(1, o.StepsPerCall)
+	m.Case, m.Batch, m.Position, m.Tokens, m.StepsPerCall = "decode", batch, position, batch*steps, steps
+	c, tokens := policy.Weights.Config, (o.Steps+2)*steps
+	s, err := o.plan(d, c, policy.Weights.DType(), batch, position+tokens, min(position, o.ChunkTokens))
 	if err != nil {
 		return m, err
 	}
@@ -112,7 +115,7 @@ func decode(d *device.Device, policy *model.Policy, o Options, batch, position i
 	}
 	defer b.runner.Close()
 	for range batch {
-		if err := b.submit(position, o.Steps+2); err != nil {
+		if err := b.submit(position, tokens); err != nil {
 			return m, err
 		}
 	}
@@ -123,7 +126,7 @@ func decode(d *device.Device, policy *model.Policy, o Options, batch, position i
 		return m, err
 	}
 	t, err := b.time(o.Steps, func() error { return nil }, b.step)
-	m.take(t, DecodeWork(c, s.widths, batch, position))
+	m.take(t, DecodeWork(c, s.widths, batch, position).times(int64(steps)))
 	return m, err
 }
 

@@ -79,6 +79,22 @@ func TestRunMeasuresEveryCase(t *testing.T) {
 	})
 }
 
+// A call of many tokens counts all of them.
+func TestRunManyStepsPerCall(t *testing.T) {
+	onEach(t, func(t *testing.T, d *device.Device, policy *model.Policy) {
+		o, calls := smallOptions(), 0
+		o.Batches, o.Positions, o.Prefill, o.StepsPerCall = []int{2}, []int{5}, nil, 4
+		err := Run(d, policy, o, func(m Measurement) {
+			if calls++; m.Tokens != 8 || m.StepsPerCall != 4 || !(m.BestMillis > 0) {
+				t.Errorf("got %+v; want 8 tokens a call, 4 of each sequence", m)
+			}
+		})
+		if err != nil || calls != 1 {
+			t.Errorf("%d cases, %v; want one", calls, err)
+		}
+	})
+}
+
 // One prompt is computed and copied to the other Sequences: they then draw the same tokens, with the same log-probabilities, as one that
 // computed its prompt itself.
 func TestFillIsAsGoodAsPrefills(t *testing.T) {
@@ -108,7 +124,7 @@ func TestFillIsAsGoodAsPrefills(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, r := range result.Rows {
-				logprobs = append(logprobs, r.Choice.Logprob)
+				logprobs = append(logprobs, r.Choices[0].Logprob)
 			}
 			return logprobs
 		}

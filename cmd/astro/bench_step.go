@@ -47,6 +47,7 @@ func newBenchStepCommand() *cobra.Command {
 	f.IntVar(&o.cases.Steps, "steps", d.Steps, fmt.Sprintf("timed decode steps per case; with --random-weights %d", large.Steps))
 	f.IntVar(&o.cases.PageTokens, "page-tokens", d.PageTokens, "positions per page of the KV cache")
 	f.IntVar(&o.cases.ChunkTokens, "chunk-tokens", d.ChunkTokens, "prompt tokens in one step, at most")
+	f.IntVar(&o.cases.StepsPerCall, "steps-per-call", 1, "tokens of each sequence in one decode step")
 	f.IntVar(&o.tensorParallel, "tensor-parallel", 1, "devices of the backend that the model is spread over")
 	f.Int64Var(&o.cases.GatherBytes, "gather-bytes", 1<<30, "keys and values that one layer's attention gathers at once, at most; larger batches are split")
 	return c

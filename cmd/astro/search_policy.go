@@ -26,7 +26,7 @@ type searchPolicy struct {
 // startPolicy loads the model. In lock step there is no engine: the runner is driven by steppers, and waits for its programs.
 func (s *searchFlags) startPolicy(ctx context.Context, diagnostics io.Writer) (*searchPolicy, error) {
 	o := defaultServeOptions()
-	o.dir, o.deviceFlags, o.dtype, o.maxSlots, o.contextTokens = s.model, s.deviceFlags, s.dtype, s.slots, s.contextTokens
+	o.dir, o.deviceFlags, o.dtype, o.maxSlots, o.contextTokens, o.decodeSteps = s.model, s.deviceFlags, s.dtype, s.slots, s.contextTokens, 0
 	o.hub = s.hub
 	if err := o.complete(ctx, diagnostics); err != nil {
 		return nil, err
@@ -87,6 +87,7 @@ func (p *searchPolicy) openStepped(o serveOptions, log *slog.Logger, diagnostics
 	p.stepped = engine.DefaultConfig(p.config.Vocab, o.maxSlots, p.context)
 	c := &p.stepped
 	c.EOS, c.Pages, c.PageTokens, c.ChunkTokens, c.StepTokens = p.config.EOS, plan.KVPages, o.pageTokens, o.chunkTokens, o.stepTokens()
+	c.DecodeSteps = engine.RolloutSteps(d)
 	p.runner, err = engine.NewDeviceRunner(d, p.backend.policy, engine.RunnerConfig{Pages: c.Pages, PageTokens: c.PageTokens, MaxSlots: c.MaxSlots,
 		ChunkTokens: c.ChunkTokens, MaxContextTokens: c.MaxContextTokens, KVType: p.kvType, Form: form,
 		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes})
@@ -112,12 +113,12 @@ func (p *searchPolicy) counters() engine.Counters {
 		return engine.Counters{}
 	}
 	c := p.stepper.Counters()
-	c.Steps, c.OutputTokens = c.Steps+p.before.Steps, c.OutputTokens+p.before.OutputTokens
+	c.Passes, c.OutputTokens = c.Passes+p.before.Passes, c.OutputTokens+p.before.OutputTokens
 	return c
 }
 
 // busy is the mean share of slots that drew a token in a step.
 func (p *searchPolicy) busy() float64 {
 	c := p.counters()
-	return float64(c.OutputTokens) / float64(max(1, c.Steps)*uint64(p.slots))
+	return float64(c.OutputTokens) / float64(max(1, c.Passes)*uint64(p.slots))
 }

@@ -44,6 +44,8 @@ type serveOptions struct {
 	contextTokens  int   // 0 = the model's
 	pageTokens     int   // positions per page
 	chunkTokens    int   // of a prefill row
+	decodeSteps    int   // engine.Config.DecodeSteps; 0 = engine.RolloutSteps
+	stepsForAll    bool  // engine.Config.InteractiveAhead
 	kvBytes        int64 // of the KV pools; 0 = chosen by the memory plan
 	memoryBytes    int64 // that may be used on the device; 0 = ask the machine
 	names, keys    []string
@@ -57,7 +59,7 @@ type serveOptions struct {
 }
 
 func defaultServeOptions() serveOptions {
-	return serveOptions{host: "127.0.0.1", port: 8080, dtype: "f32", tensorParallel: 1, maxSlots: 32, pageTokens: 16, chunkTokens: 256,
+	return serveOptions{host: "127.0.0.1", port: 8080, dtype: "f32", tensorParallel: 1, maxSlots: 32, pageTokens: 16, chunkTokens: 256, decodeSteps: 1,
 		drainTimeout: 30 * time.Second, stepTimeout: 30 * time.Second, accessFlags: accessFlags{limits: server.DefaultLimits(), tokenLife: 24 * time.Hour}, learnFlags: defaultLearnFlags(), logFormat: "text"}
 }
 
@@ -91,6 +93,8 @@ func newServeCommand() *cobra.Command {
 	f.IntVar(&o.contextTokens, "context", 0, "longest prompt and answer together, in tokens; 0 = the model's own")
 	f.IntVar(&o.pageTokens, "page-tokens", o.pageTokens, "positions per page of the KV cache")
 	f.IntVar(&o.chunkTokens, "chunk-tokens", o.chunkTokens, "prompt tokens of one sequence in one step")
+	f.IntVar(&o.decodeSteps, "decode-steps", o.decodeSteps, "tokens that a step draws for each sequence where all that run are the program's own, as rollouts are; 0 = as many as suit the device")
+	f.BoolVar(&o.stepsForAll, "decode-steps-for-all", false, "draw so many for requests, too: more tokens a second, which arrive --decode-steps at a time")
 	f.Int64Var(&o.kvBytes, "kv-bytes", 0, "size of the KV cache; 0 = as much as is useful and fits")
 	f.Int64Var(&o.memoryBytes, "memory-bytes", 0, "memory that may be used on the device, or on each of several; 0 = what the machine has free")
 	f.StringSliceVar(&o.names, "served-model-name", nil, "names of the model in requests, the first one also in answers; default: the folder's, or OWNER/NAME")
@@ -373,6 +377,9 @@ func (b *backend) start(o serveOptions, d *device.Device, form engine.Form, page
 	}
 	c := engine.DefaultConfig(b.config.Vocab, o.maxSlots, b.context)
 	c.EOS, c.Pages, c.PageTokens, c.ChunkTokens, c.StepTokens = b.config.EOS, pages, o.pageTokens, o.chunkTokens, o.stepTokens()
+	if c.DecodeSteps, c.InteractiveAhead = o.decodeSteps, o.stepsForAll; c.DecodeSteps == 0 {
+		c.DecodeSteps = engine.RolloutSteps(d)
+	}
 	if o.maxQueuedRequests > 0 {
 		c.MaxQueuedRequests = o.maxQueuedRequests
 	}

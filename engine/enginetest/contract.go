@@ -25,7 +25,7 @@ func (r *Runner) checkPlan(plan *engine.Plan) error {
 	}
 	for i := range plan.Rows {
 		row := &plan.Rows[i]
-		for _, p := range row.Pages[row.Start/r.pageTokens : (row.Start+len(row.Tokens)-1)/r.pageTokens+1] {
+		for _, p := range row.Pages[row.Start/r.pageTokens : (row.Start+len(row.Tokens)+row.Ahead-1)/r.pageTokens+1] {
 			if readers[p] > 1 {
 				return fmt.Errorf("row %d writes page %d, which %d rows use", i, p, readers[p])
 			}
@@ -57,8 +57,10 @@ func (r *Runner) checkRow(row *engine.Row) error {
 		return fmt.Errorf("version %d is not published", row.Version)
 	case len(row.Tokens) == 0 || row.Start < 0:
 		return fmt.Errorf("%d tokens from position %d", len(row.Tokens), row.Start)
-	case len(row.Pages)*r.pageTokens < row.Start+len(row.Tokens):
-		return fmt.Errorf("%d pages for %d positions", len(row.Pages), row.Start+len(row.Tokens))
+	case row.Ahead < 0 || row.Ahead > 0 && (len(row.Tokens) != 1 || row.Sample == nil || !row.Sample.Plain() || row.Score != nil || row.Embed):
+		return fmt.Errorf("%d tokens ahead of a row that is no plain decode", row.Ahead)
+	case len(row.Pages)*r.pageTokens < row.Start+len(row.Tokens)+row.Ahead:
+		return fmt.Errorf("%d pages for %d positions", len(row.Pages), row.Start+len(row.Tokens)+row.Ahead)
 	case row.Score != nil && len(row.Score.Targets) != len(row.Tokens):
 		return fmt.Errorf("%d targets for %d tokens", len(row.Score.Targets), len(row.Tokens))
 	}

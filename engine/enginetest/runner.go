@@ -30,7 +30,7 @@ type Runner struct {
 	// OnRun is called before each step with its number, from 0. It may sleep, panic, or return an error, which fails the step;
 	// an error that wraps engine.ErrPoolsLost empties the pool.
 	OnRun func(step int, plan *engine.Plan) error
-	// OnRow may fail one row alone.
+	// OnRow may fail one row alone. For a row that goes ahead it is called before each draw, with what a Plan of one token would have.
 	OnRow func(row *engine.Row) error
 	// Reply may choose the token itself: -1 = draw it as usual. Log-probabilities are those of the fake model all the same.
 	Reply func(row *sampler.Row) int32
@@ -123,7 +123,7 @@ func (r *Runner) spoil(plan *engine.Plan, everything bool) {
 	}
 	for i := range plan.Rows {
 		row := &plan.Rows[i]
-		for p := row.Start; p < row.Start+len(row.Tokens); p++ {
+		for p := row.Start; p < row.Start+len(row.Tokens)+row.Ahead; p++ {
 			*r.at(row, p) = slot{}
 		}
 	}
@@ -138,7 +138,7 @@ func (r *Runner) run(plan *engine.Plan) (engine.Result, error) {
 	}
 	var result engine.Result
 	for i := range plan.Rows {
-		row, err := r.row(&plan.Rows[i])
+		row, err := r.rowAndAhead(&plan.Rows[i])
 		if err != nil {
 			return engine.Result{}, fmt.Errorf("row %d: %w", i, err)
 		}
@@ -153,6 +153,20 @@ func (r *Runner) page(p int32) []slot {
 
 func (r *Runner) at(row *engine.Row, position int) *slot {
 	return &r.page(row.Pages[position/r.pageTokens])[position%r.pageTokens]
+}
+
+// rowAndAhead is row, and then row again for each token that is drawn ahead.
+func (r *Runner) rowAndAhead(row *engine.Row) (engine.RowResult, error) {
+	all, err := r.row(row)
+	for next := *row; row.Sample != nil && err == nil && all.Err == nil && len(all.Choices) <= row.Ahead; {
+		token, sample := all.Choices[len(all.Choices)-1].Token, *next.Sample
+		sample.Output = append(slices.Clip(sample.Output), token)
+		next.Tokens, next.Start, next.Sample = []int32{token}, next.Start+1, &sample
+		var one engine.RowResult
+		one, err = r.row(&next)
+		all.Choices, all.Err = append(all.Choices, one.Choices...), one.Err
+	}
+	return all, err
 }
 
 // row reads the context back, writes the new tokens and computes what the Row asks for.
@@ -175,14 +189,14 @@ func (r *Runner) row(row *engine.Row) (engine.RowResult, error) {
 	if r.OnRow != nil {
 		result.Err = r.OnRow(row)
 	}
-	if row.Sample == nil {
+	if row.Sample == nil || result.Err != nil {
 		return result, nil
 	}
 	want := slices.Concat(row.Sample.Prompt, row.Sample.Output)
 	if got := append(context, row.Tokens...); !slices.Equal(got, want) {
 		return result, fmt.Errorf("the pages hold tokens %v; want %v", got, want)
 	}
-	result.Choice = r.choose(row.Sample, h)
+	result.Choices = []sampler.Choice{r.choose(row.Sample, h)}
 	return result, nil
 }
 

@@ -28,6 +28,8 @@ func TestFindsWrongPlans(t *testing.T) {
 	foreign.Version = 9
 	scored := feed(0, []int32{2}, 1, 2)
 	scored.Score = &engine.Score{Targets: []int32{2}}
+	ahead := drawn(feed(3, []int32{0, 1}, 4), 1, 2, 3, 4)
+	ahead.Ahead = 2
 	copied := engine.Plan{Rows: []engine.Row{feed(0, []int32{7}, 1)}, Copies: []engine.PageCopy{{From: 0, To: 2}, {From: 2, To: 3}}}
 	for want, plan := range map[string]engine.Plan{
 		"without rows":         {},
@@ -43,6 +45,7 @@ func TestFindsWrongPlans(t *testing.T) {
 		"0 tokens":             {Rows: []engine.Row{feed(3, []int32{0, 1})}},
 		"token 16":             {Rows: []engine.Row{feed(3, []int32{0, 1}, 16)}},
 		"1 targets":            {Rows: []engine.Row{scored}},
+		"2 tokens ahead":       {Rows: []engine.Row{ahead}}, // it wants alternatives
 	} {
 		r := prepared(t)
 		if _, err := r.Run(&plan); err == nil || !strings.Contains(err.Error(), want) || len(r.Violations()) != 1 {
@@ -78,7 +81,7 @@ func TestTokensDependOnTheContextAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		return result.Rows[0].Choice
+		return result.Rows[0].Choices[0]
 	}
 	a := choose(drawn(feed(3, []int32{0, 1}, 4), 1, 2, 3, 4))
 	b := choose(feed(0, []int32{6}, 1), drawn(feed(1, []int32{6, 3}, 2, 3, 4), 1, 2, 3, 4))
@@ -103,7 +106,7 @@ func TestReplyAndBias(t *testing.T) {
 	r := prepared(t)
 	r.Reply = func(row *sampler.Row) int32 { return int32(len(row.Output)) + 9 }
 	result, err := r.Run(&engine.Plan{Rows: []engine.Row{drawn(feed(3, []int32{0, 1}, 4), 1, 2, 3, 4)}})
-	if err != nil || result.Rows[0].Choice.Token != 9 {
+	if err != nil || result.Rows[0].Choices[0].Token != 9 {
 		t.Errorf("got %+v, %v; want token 9", result, err)
 	}
 	row := sampler.Row{Params: sampler.Greedy(), Banned: []int32{5}}

@@ -19,6 +19,7 @@ type EngineState struct {
 	Preemptions, Evictions                   uint64
 	NotFinite                                uint64 // samples whose logits were not
 	Steps, FailedSteps                       uint64
+	AheadTokens, DroppedTokens               uint64 // of OutputTokens, drawn in a step after another of their sequence; drawn so behind an end
 	PolicyVersion                            int64
 
 	ProgramsReady, ProgramsPending         int   // compiled; wanted and not compiled yet
@@ -50,6 +51,8 @@ var readings = []reading[EngineState]{
 	counter("astro_page_evictions_total", "Cached pages that were given to others.", func(s *EngineState) uint64 { return s.Evictions }),
 	counter("astro_steps_total", "Steps of the engine.", func(s *EngineState) uint64 { return s.Steps }),
 	counter("astro_failed_steps_total", "Steps that failed with all their sequences.", func(s *EngineState) uint64 { return s.FailedSteps }),
+	counter("astro_ahead_tokens_total", "Tokens that were drawn in one step after another of their sequence (--decode-steps).", func(s *EngineState) uint64 { return s.AheadTokens }),
+	counter("astro_dropped_tokens_total", "Tokens that were drawn so behind the end of their sequence, for nobody.", func(s *EngineState) uint64 { return s.DroppedTokens }),
 	gauge("astro_sequences_stalled", "Sequences that wait for their client to read.", func(s *EngineState) float64 { return float64(s.Stalled) }),
 	gauge("astro_programs_ready", "Compiled programs.", func(s *EngineState) float64 { return float64(s.ProgramsReady) }),
 	gauge("astro_programs_pending", "Programs that are wanted and not compiled yet; what they are for runs in larger ones.", func(s *EngineState) float64 {

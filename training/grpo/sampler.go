@@ -108,13 +108,13 @@ type LockStep struct {
 	runner  engine.Runner
 	close   func()
 	version int64
-	steps   uint64 // so far
+	passes  uint64 // of the model, so far
 	tokens  uint64 // drawn
 }
 
 // Counts are the tokens that were drawn so far, and the slots that there were in all steps to draw them in.
 func (l *LockStep) Counts() (drawn, slots uint64) {
-	return l.tokens, l.steps * uint64(l.config.MaxSlots)
+	return l.tokens, l.passes * uint64(l.config.MaxSlots)
 }
 
 // NewLockStep uses a Runner that has published version and has the pools of config.
@@ -142,6 +142,7 @@ func OpenLockStep(d *device.Device, first *model.Policy, slots, contextTokens in
 	if err != nil {
 		return nil, fmt.Errorf("cannot start an engine for rollouts: %w", err)
 	}
+	c.DecodeSteps = engine.RolloutSteps(d)
 	l := NewLockStep(runner, c, first.Version)
 	l.close = runner.Close
 	return l, nil
@@ -174,7 +175,7 @@ func (l *LockStep) Sample(ctx context.Context, requests []engine.Request) ([][]S
 	}
 	defer func() {
 		c := scheduler.Counters()
-		l.steps, l.tokens = l.steps+c.Steps, l.tokens+c.OutputTokens
+		l.passes, l.tokens = l.passes+c.Passes, l.tokens+c.OutputTokens
 	}()
 	for !scheduler.Idle() {
 		if err := ctx.Err(); err != nil {

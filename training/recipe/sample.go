@@ -25,6 +25,7 @@ func EngineSample(d *device.Device, w *model.Weights) (sample Sample, stop func(
 	const context = 32 + MaxAnswerTokens // a prompt has at most 9 tokens
 	c := engine.DefaultConfig(w.Config.Vocab, sampleSlots, context)
 	c.EOS, c.Pages = w.Config.EOS, sampleSlots*(context/c.PageTokens)
+	c.DecodeSteps = engine.RolloutSteps(d)
 	policy := model.NewPolicy(1, w) // this reference is never released: the weights are not ours
 	runner, err := engine.NewDeviceRunner(d, policy, engine.RunnerConfig{Pages: c.Pages, PageTokens: c.PageTokens, MaxSlots: c.MaxSlots,
 		ChunkTokens: c.ChunkTokens, MaxContextTokens: c.MaxContextTokens, KVType: dtypes.Float32,

@@ -67,7 +67,7 @@ func BenchmarkSearch(b *testing.B) {
 				run.Policy = func() search.Policy { return policy }
 				benchSearch(b, run, n, func() (drawn, offered uint64) {
 					c := e.Stats().Counters
-					return c.OutputTokens, c.Steps * slots
+					return c.OutputTokens, c.Passes * slots
 				})
 			})
 		}

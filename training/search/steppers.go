@@ -18,16 +18,20 @@ type Steppers struct {
 	version int64
 	params  sampler.Params
 	stepper *Stepper
-	steps   uint64 // of the blocks before
+	passes  uint64 // of the model, in the blocks before
 	tokens  uint64
 }
 
-// OpenSteppers makes a Runner with keys and values of the given type. It takes a reference of the policy.
+// OpenSteppers makes a Runner with keys and values of the given type. It takes a reference of the policy. Where the Config does not say how
+// many tokens a Step draws, it is what the device does best.
 func OpenSteppers(d *device.Device, policy *model.Policy, c engine.Config, kv dtypes.DType, params sampler.Params) (*Steppers, error) {
 	r, err := engine.NewDeviceRunner(d, policy, engine.RunnerConfig{Pages: c.Pages, PageTokens: c.PageTokens, MaxSlots: c.MaxSlots, ChunkTokens: c.ChunkTokens,
 		MaxContextTokens: c.MaxContextTokens, KVType: kv, GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes})
 	if err != nil {
 		return nil, fmt.Errorf("cannot start an engine to search with: %w", err)
+	}
+	if c.DecodeSteps == 0 {
+		c.DecodeSteps = engine.RolloutSteps(d)
 	}
 	return &Steppers{runner: r, config: c, version: policy.Version, params: params}, nil
 }
@@ -43,15 +47,15 @@ func (s *Steppers) Next() Policy {
 func (s *Steppers) count() {
 	if s.stepper != nil {
 		c := s.stepper.Counters()
-		s.steps, s.tokens = s.steps+c.Steps, s.tokens+c.OutputTokens
+		s.passes, s.tokens = s.passes+c.Passes, s.tokens+c.OutputTokens
 		s.stepper = nil
 	}
 }
 
-// Counts are the tokens that were drawn so far, and the slots that there were in all steps to draw them in.
+// Counts are the tokens that were drawn so far, and the slots that there were in all passes to draw them in.
 func (s *Steppers) Counts() (drawn, slots uint64) {
 	s.count()
-	return s.tokens, s.steps * uint64(s.config.MaxSlots)
+	return s.tokens, s.passes * uint64(s.config.MaxSlots)
 }
 
 // Busy is the mean share of slots that drew a token in a step.

@@ -1,0 +1,46 @@
+package kernels
+
+import (
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// Loop calls step for i = 0 to n-1, a scalar i32, with the state, which step changes and returns, and gives the last state. The compiler
+// keeps a state that is updated in place where it is. It is for XLA: step is a closure, which sees nothing but its arguments there, and must not
+// use GoMLX's cached scalars where the graph around it does; a library function in it may (device.Call).
+func Loop(g *Graph, n int, state []*Node, step func(i *Node, state []*Node) []*Node) []*Node {
+	state = append([]*Node{Const(g, int32(0))}, state...)
+	declared := func(g *Graph) []*Node {
+		in := make([]*Node, len(state))
+		for i, s := range state {
+			in[i] = Parameter(g, "", s.Shape())
+		}
+		return in
+	}
+	more := NewClosure(g, func(g *Graph) []*Node {
+		return []*Node{LessThan(declared(g)[0], Const(g, int32(n)))}
+	})
+	body := NewClosure(g, func(g *Graph) []*Node {
+		in := declared(g)
+		return append([]*Node{Add(in[0], Const(g, int32(1)))}, step(in[0], in[1:])...)
+	})
+	return While(more, body, state...)[1:]
+}
+
+// At is x[i] of x [n, ...], i a scalar i32.
+func At(x, i *Node) *Node {
+	dims := x.Shape().Dimensions
+	start, size := []*Node{i}, append([]int{1}, dims[1:]...)
+	for range dims[1:] {
+		start = append(start, Const(x.Graph(), int32(0)))
+	}
+	return Reshape(DynamicSlice(x, start, size), dims[1:]...)
+}
+
+// SetAt replaces x[i] of x [n, ...] by value [...].
+func SetAt(x, i, value *Node) *Node {
+	start := []*Node{i}
+	for range x.Shape().Dimensions[1:] {
+		start = append(start, Const(x.Graph(), int32(0)))
+	}
+	return DynamicUpdateSlice(x, ExpandDims(value, 0), start)
+}
