@@ -99,6 +99,22 @@ func chunkLogits(hidden, head *Node) (logits, logsum *Node) {
 // overChunks calls step for the chunks 0 to chunks-1 with the state, which it changes in place, and returns the last one.
 func overChunks(g *Graph, chunks int, state []*Node, step func(i *Node, state []*Node) []*Node) []*Node {
 	state = append([]*Node{Const(g, int32(0))}, state...)
+	return while(state, func(in []*Node) *Node { return LessThan(in[0], Const(g, int32(chunks))) }, func(in []*Node) []*Node {
+		return append([]*Node{Add(in[0], Const(g, int32(1)))}, step(in[0], in[1:])...)
+	})[1:]
+}
+
+// overRange calls step for i from from to below-1, two scalars of i32.
+func overRange(from, below *Node, state []*Node, step func(i *Node, state []*Node) []*Node) []*Node {
+	state = append([]*Node{from, below}, state...)
+	return while(state, func(in []*Node) *Node { return LessThan(in[0], in[1]) }, func(in []*Node) []*Node {
+		return append([]*Node{Add(in[0], Const(in[0].Graph(), int32(1))), in[1]}, step(in[0], in[2:])...)
+	})[2:]
+}
+
+// while changes the state by body as long as more says so. Neither may use nodes other than those that it is given.
+func while(state []*Node, more func(in []*Node) *Node, body func(in []*Node) []*Node) []*Node {
+	g := state[0].Graph()
 	declared := func(g *Graph) []*Node {
 		in := make([]*Node, len(state))
 		for i, s := range state {
@@ -106,14 +122,8 @@ func overChunks(g *Graph, chunks int, state []*Node, step func(i *Node, state []
 		}
 		return in
 	}
-	more := NewClosure(g, func(g *Graph) []*Node {
-		return []*Node{LessThan(declared(g)[0], Const(g, int32(chunks)))}
-	})
-	body := NewClosure(g, func(g *Graph) []*Node {
-		in := declared(g)
-		return append([]*Node{Add(in[0], Const(g, int32(1)))}, step(in[0], in[1:])...)
-	})
-	return While(more, body, state...)[1:]
+	condition := NewClosure(g, func(g *Graph) []*Node { return []*Node{more(declared(g))} })
+	return While(condition, NewClosure(g, func(g *Graph) []*Node { return body(declared(g)) }), state...)
 }
 
 // chunkOf is x[i] of x [chunks, ...].
