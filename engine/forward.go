@@ -104,10 +104,12 @@ func (f *forward) build(b Bucket, in []*Node) []*Node {
 	table, last := cut(3*b.Tokens, b.Pages), Reshape(cut(3*b.Tokens+b.Pages, 1), -1)
 
 	attend := func(layer int, q, k, v *Node) *Node {
-		for i, rows := range []*Node{k, v} {
-			pools[2*layer+i] = kernels.PageWrite(pools[2*layer+i], slots, f.storable(rows))
+		rows := [2]*Node{f.storable(k), f.storable(v)}
+		for i := range rows {
+			pools[2*layer+i] = kernels.PageWrite(pools[2*layer+i], slots, rows[i])
+			rows[i] = Reshape(rows[i], b.Seqs, b.Tokens, f.config.KVHeads, f.config.HeadDim)
 		}
-		return kernels.PagedAttention(q, pools[2*layer], pools[2*layer+1], table, positions, llama.Scale(f.config))
+		return kernels.ChunkAttention(q, rows[0], rows[1], pools[2*layer], pools[2*layer+1], table, positions, llama.Scale(f.config))
 	}
 	hidden := llama.Forward(f.config, weights, tokens, positions, cos, sin, attend)
 	rows := Reshape(hidden, -1, f.config.Hidden)

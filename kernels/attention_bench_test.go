@@ -67,3 +67,41 @@ func attentionProgram(b *testing.B, d *device.Device, tokens int, gradients bool
 		}
 	}}
 }
+
+// BenchmarkChunk times attention of a chunk at the end of its pages, 8 heads of 64 over 2, all scores at once and in blocks in turns.
+func BenchmarkChunk(b *testing.B) {
+	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
+	if err != nil {
+		b.Skipf("the XLA CPU plugin is missing: %v", err)
+	}
+	for _, size := range [][2]int{{64, 1024}, {64, 8192}, {256, 1024}, {256, 4096}, {512, 1024}, {512, 4096}} {
+		b.Run(fmt.Sprintf("%d tokens of %d", size[0], size[1]), func(b *testing.B) {
+			paired(b, [2]string{"blocks", "whole"}, chunkStep(b, d, size[0], size[1], pagedInBlocks), chunkStep(b, d, size[0], size[1], pagedAttention))
+		})
+	}
+}
+
+func chunkStep(b *testing.B, d *device.Device, tokens, length int, attend device.Reference) func() {
+	const heads, kvHeads, headDim, pageTokens = 8, 2, 64, 16
+	pages := length / pageTokens
+	pool := shapes.Make(dtypes.Float32, pages, kvHeads, pageTokens, headDim)
+	params := []device.Param{{Name: "q", Shape: shapes.Make(dtypes.Float32, 1, tokens, heads, headDim), Alias: -1}, {Name: "k", Shape: pool, Alias: -1},
+		{Name: "v", Shape: pool, Alias: -1}}
+	p, err := d.Compile(device.Spec{Name: "chunk", Params: params, Build: func(in []*Node) []*Node {
+		g := in[0].Graph()
+		positions := AddScalar(Iota(g, shapes.Make(dtypes.Int32, 1, tokens), 1), length-tokens)
+		return attend(append(in, Iota(g, shapes.Make(dtypes.Int32, 1, pages), 1), positions))
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(p.Close)
+	args := []*tensors.Tensor{tensors.FromShape(params[0].Shape), tensors.FromShape(pool), tensors.FromShape(pool)}
+	return func() {
+		out, err := p.Run(args...)
+		if err != nil {
+			b.Fatal(err)
+		}
+		out[0].FinalizeAll()
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"astro/internal/device"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -43,6 +44,59 @@ func TestPackedRows(t *testing.T) {
 			near(t, "lengths", out[0], []float32{3, 1, 1, 5}, 0)
 			near(t, "begins", out[1], []float32{0, 3, 4, 5, 10, 10}, 0)
 		}
+	}
+}
+
+// Pages read some at a time give what all of them give, however many there are, and a row the same alone and beside another one.
+func TestPagedInBlocks(t *testing.T) {
+	const seqs, tokens, heads, kvHeads, headDim, pageTokens, pages = 2, 300, 4, 2, 16, 16, 21
+	d, random := xlaCPU(t), rand.New(rand.NewPCG(5, 6))
+	pool := []int{seqs * pages, kvHeads, pageTokens, headDim}
+	table, positions := make([]int32, seqs*pages), make([]int32, seqs*tokens)
+	for i, page := range random.Perm(seqs * pages) {
+		table[i] = int32(page)
+	}
+	for i := range positions {
+		positions[i] = int32(random.IntN(pages * pageTokens))
+	}
+	in := []*tensors.Tensor{normals(random, seqs, tokens, heads, headDim), normals(random, pool...), normals(random, pool...),
+		tensors.FromFlatDataAndDimensions(table, seqs, pages), tensors.FromFlatDataAndDimensions(positions, seqs, tokens)}
+	both := func(in []*Node) []*Node {
+		whole := append([]*Node{MulScalar(in[0], scaleOf(headDim))}, in[1:]...)
+		alone := append([]*Node{}, in...)
+		for _, i := range []int{0, 3, 4} {
+			alone[i] = SliceAxis(in[i], 0, AxisRange(0, 1))
+		}
+		inBlocks := pagedInBlocks(in)[0]
+		return []*Node{inBlocks, pagedAttention(whole)[0], pagedInBlocks(alone)[0], SliceAxis(inBlocks, 0, AxisRange(0, 1))}
+	}
+	out := results(t, d, both, in)
+	near(t, "blocks", out[0], out[1], 1e-5)
+	near(t, "alone", out[2], out[3], 1e-6)
+}
+
+// The gradient of attention of 4,096 tokens takes a sixteenth of the temporary memory, or less.
+func TestBlocksSaveMemory(t *testing.T) {
+	temporary := func(attend func(q, k, v, first, last *Node, scale float64) *Node) int64 {
+		const tokens, headDim = 4096, 16
+		s := device.Spec{Name: "gradient", Build: func(in []*Node) []*Node {
+			first, last := causalSpans(in[0])
+			return Gradient(ReduceAllSum(attend(in[0], in[1], in[2], first, last, .25)), in...)
+		}}
+		for i, heads := range []int{2, 1, 1} {
+			s.Params = append(s.Params, device.Param{Name: string(rune('a' + i)), Shape: shapes.Make(dtypes.Float32, 1, tokens, heads, headDim), Alias: -1})
+		}
+		p, err := xlaCPU(t).Compile(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		return p.Info().TemporaryBytes
+	}
+	whole, inBlocks := temporary(AttentionWhole), temporary(AttentionInBlocks)
+	t.Logf("%d MiB with all scores, %d MiB in blocks", whole>>20, inBlocks>>20)
+	if inBlocks > whole/16 {
+		t.Errorf("%d bytes in blocks; with all scores %d", inBlocks, whole)
 	}
 }
 

@@ -17,15 +17,28 @@ func init() {
 const (
 	attentionBlock = 256 // queries, and keys, in a block
 	minBlockTokens = 64  // queries of a row that pay for a loop
+
+	maxScoreBytes      = 16 << 20
+	maxShortScoreBytes = 128 << 20
 )
 
-// MaxScoreBytes is how large the scores of an attention may be, of all queries to all keys in f32, before they are made in blocks.
-const MaxScoreBytes = 16 << 20
-
 // InBlocks says that the attention of so many queries, rows times tokens, of so many heads to so many keys each is made in blocks on this kind
-// of device. Where a row has but few queries it never is.
+// of device: where all scores would be large. Where a row has but few queries it never is.
 func InBlocks(kind device.Kind, rows, tokens, heads, keys int) bool {
-	return kind != device.Go && tokens >= minBlockTokens && 4*rows*tokens*heads*keys > MaxScoreBytes
+	return kind != device.Go && tokens >= minBlockTokens && 4*rows*tokens*heads*keys > mostScoreBytes(keys)
+}
+
+// ScoreBytes bounds the scores that an attention of so many queries makes at a time on XLA, in f32.
+func ScoreBytes(queries, heads, keys int) int64 {
+	return int64(min(4*queries*heads*keys, mostScoreBytes(keys)))
+}
+
+// mostScoreBytes is how large scores may be that are made whole. Short rows are faster so: of a block or two there is nothing to leave out.
+func mostScoreBytes(keys int) int {
+	if keys < 2*attentionBlock {
+		return maxShortScoreBytes
+	}
+	return maxScoreBytes
 }
 
 // AttentionInBlocks lets queries q [rows, tokens, heads, headDim] look at keys and values k and v [rows, keys, kvHeads, headDim] of their

@@ -78,6 +78,7 @@ func (t *trainFlags) open(ctx context.Context, diagnostics io.Writer) (*device.D
 	if err != nil {
 		return nil, nil, err
 	}
+	sayDisabled(diagnostics, d.Kind())
 	w, err := model.Load(t.model, d.Backend(), dtypes.Float32, nil)
 	return d, w, err
 }
