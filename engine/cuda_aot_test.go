@@ -27,6 +27,35 @@ func TestProgramsForH200(t *testing.T) {
 	}
 }
 
+// A chunk of 4,096 tokens at 16,384 of Llama 3.1 8B, whose scores would take 8 GiB: two calls of cuDNN in a layer, and no more memory than planned.
+func TestLongChunkForH200(t *testing.T) {
+	d := devicetest.H200(t)
+	const layers, tokens, context = 2, 4096, 16384
+	c := modeltest.Llama8B(layers, context)
+	f, plan := forwardFor(c), aotRequest(c)
+	plan.StepTokens, plan.MaxContextTokens = aotSlots+tokens, context
+	s := f.spec(Bucket{Seqs: 1, Tokens: tokens, Pages: context / aotPage})
+	devicetest.Check(t, d, s, devicetest.Bounds{TemporaryBytes: min(plan.activations(c), 4*tokens*32*context/4), CopyBytes: int64(f.poolShape().Memory())})
+	p, err := d.Compile(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	m, err := p.Optimized()
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	for _, i := range m.Instructions {
+		if i.Target == "__cudnn$fmhaSoftmax" {
+			calls++
+		}
+	}
+	if calls != 2*layers {
+		t.Errorf("cuDNN is called %d times; want %d", calls, 2*layers)
+	}
+}
+
 const (
 	aotPositions = 4096
 	aotSlots     = 64

@@ -136,10 +136,12 @@ func (f *forward) build(b Bucket, in []*Node) []*Node {
 	table, last := cut(3*b.Tokens, b.Pages), Reshape(cut(3*b.Tokens+b.Pages, 1), -1)
 
 	attend := func(layer int, q, k, v *Node) *Node {
-		for i, rows := range []*Node{k, v} {
-			pools[2*layer+i] = kernels.PageWrite(pools[2*layer+i], slots, f.storable(rows))
+		rows := [2]*Node{f.storable(k), f.storable(v)}
+		for i := range rows {
+			pools[2*layer+i] = kernels.PageWrite(pools[2*layer+i], slots, rows[i])
+			rows[i] = Reshape(rows[i], b.Seqs, b.Tokens, f.config.KVHeads, f.config.HeadDim)
 		}
-		return kernels.PagedAttention(q, pools[2*layer], pools[2*layer+1], table, positions, llama.Scale(f.config))
+		return kernels.ChunkAttention(q, rows[0], rows[1], pools[2*layer], pools[2*layer+1], table, positions, llama.Scale(f.config))
 	}
 	hidden := llama.Forward(f.config, weights, tokens, positions, cos, sin, attend)
 	rows := Reshape(hidden, -1, f.config.Hidden)
@@ -151,6 +153,12 @@ func (f *forward) build(b Bucket, in []*Node) []*Node {
 		out = append(out, f.embeddings(b, rows, last))
 	}
 	return append(out, pools...)
+}
+
+// readsPages says that attention of a Bucket reads pages where they are: nothing is gathered.
+func (f *forward) readsPages(kind device.Kind, b Bucket) bool {
+	q := shapes.Make(f.weights[0].DType, 1, b.Tokens, f.config.Heads, f.config.HeadDim)
+	return f.packed != nil || kernels.DecodeKernel(kind, q, f.poolShape(), b.Pages) == nil
 }
 
 // results is the number of results before the pools.

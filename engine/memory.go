@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 
+	"astro/kernels"
 	"astro/model"
 	"astro/model/llama"
 )
@@ -146,13 +147,15 @@ func (r *MemoryRequest) choosePages(p MemoryPlan, perContext int) int {
 }
 
 // activations is an upper estimate: f32 intermediates of one layer for a full step (a compiler reuses them from layer to
-// layer), what attention gathers, windows, and the logits with four copies for sampling. c is what one device has; logits are whole on each.
+// layer), what attention gathers, at least a whole context, the scores of a chunk and their shares as far as they are not made in blocks, windows,
+// and the logits with four copies for sampling. c is what one device has; logits are whole on each.
 func (r *MemoryRequest) activations(c model.Config) int64 {
 	perToken := int64(4*c.Hidden + 2*(c.Heads+2*c.KVHeads)*c.HeadDim + 3*c.FFN)
+	context := int64(r.MaxContextTokens) * int64(2*c.KVHeads*c.HeadDim) * 4
+	gather := min(max(r.GatherBytes, context), int64(r.MaxSlots)*context) + 2*kernels.ScoreBytes(r.StepTokens, c.Heads, r.MaxContextTokens)
 	if r.Packed != nil {
-		r.GatherBytes = 0 // native attention reads pages where they are
+		gather = 0 // native attention reads pages where they are, and makes no scores in memory
 	}
-	gather := min(r.GatherBytes, int64(r.MaxSlots)*int64(r.MaxContextTokens)*int64(2*c.KVHeads*c.HeadDim)*4)
 	gather += min(r.WindowBytes, int64(r.MaxSlots)*int64(r.MaxContextTokens)*int64(2*c.Layers*c.KVHeads*c.HeadDim*r.KVBytes))
 	logits := max(r.LogitsBytes, int64(r.MaxSlots)*int64(r.Model.Vocab)*4)
 	return 4*perToken*int64(r.StepTokens) + gather + 5*logits

@@ -120,3 +120,18 @@ func TestPlanMemoryOfWindows(t *testing.T) {
 		}
 	}
 }
+
+// TestPlanMemoryOfLongContexts: one context is gathered however small the bound is; scores of long ones do not grow with them.
+func TestPlanMemoryOfLongContexts(t *testing.T) {
+	r := llama1B()
+	r.GatherBytes, r.MaxSlots = 1, 1
+	short, err := engine.PlanMemory(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.MaxContextTokens *= 4
+	long, err := engine.PlanMemory(r)
+	if want := int64(3 * 4096 * 2 * 8 * 64 * 4); err != nil || long.Activations-short.Activations != want {
+		t.Errorf("activations grew by %d (%v); want %d", long.Activations-short.Activations, err, want)
+	}
+}

@@ -1,5 +1,10 @@
 package engine
 
+import (
+	"astro/internal/device"
+	"astro/kernels"
+)
+
 // pack lays the rows out as forward.build reads them. What pads a batch has slot -1 (nothing is written) and position 0.
 func (r *DeviceRunner) pack(b Bucket, all []Row, list []int) []int32 {
 	width := b.batchWidth()
@@ -46,6 +51,12 @@ func (r *DeviceRunner) bucket(n, tokens, pages int, score bool) Bucket {
 	b := Bucket{Tokens: tokensBucket(tokens), Pages: min(max(powerOfTwo(pages), 4), r.maxPages()), Score: score}
 	c := r.forward.config
 	limit := max(1, int(r.config.GatherBytes/(int64(b.Pages)*int64(2*c.KVHeads*r.config.PageTokens*c.HeadDim)*4)))
+	if kind := r.device.Kind(); kind != device.XLACUDA && kernels.InBlocks(kind, 1, b.Tokens, c.Heads, b.Pages*r.config.PageTokens) {
+		limit = r.config.MaxSlots // a chunk's pages are read some at a time; for cuDNN a prefix is gathered
+	}
+	if r.forward.readsPages(r.device.Kind(), b) {
+		limit = r.config.MaxSlots
+	}
 	if r.forward.packed != nil {
 		b.Pages, limit = r.maxPages(), r.config.MaxSlots
 	}

@@ -12,8 +12,12 @@ import (
 	"github.com/gomlx/compute/shapes"
 )
 
+// pagedAttentionName is the library function whose body the kernel is.
+const pagedAttentionName = "paged_attention"
+
 func init() {
-	device.Implement("paged_attention", device.Implementation{Body: decodeBody})
+	device.Implement(pagedAttentionName, device.Implementation{Body: decodeBody})
+	device.AddCheck(decodeCheck())
 }
 
 // DecodeKernel says why attention runs as the plain graph, which copies the pages, for queries q [seqs, tokens, heads, headDim] over pools like
@@ -30,6 +34,9 @@ func DecodeKernel(kind device.Kind, q, pool shapes.Shape, maxPages int) error {
 func decodeKernels(kind device.Kind) error {
 	if err := device.HasNative(kind, cuda.TargetDecode); err != nil {
 		return err
+	}
+	if device.BodyDisabled(kind, pagedAttentionName) {
+		return fmt.Errorf("it is disabled: %s", device.DisabledBodies(kind))
 	}
 	if !device.Here(kind) {
 		return nil // a program for a device elsewhere: what it needs there is not asked here

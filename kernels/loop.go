@@ -9,6 +9,22 @@ import (
 // use GoMLX's cached scalars where the graph around it does; a library function in it may (device.Call).
 func Loop(g *Graph, n int, state []*Node, step func(i *Node, state []*Node) []*Node) []*Node {
 	state = append([]*Node{Const(g, int32(0))}, state...)
+	return while(state, func(in []*Node) *Node { return LessThan(in[0], Const(in[0].Graph(), int32(n))) }, func(in []*Node) []*Node {
+		return append([]*Node{Add(in[0], Const(in[0].Graph(), int32(1)))}, step(in[0], in[1:])...)
+	})[1:]
+}
+
+// overRange is Loop for i from from to below-1, two scalars of i32.
+func overRange(from, below *Node, state []*Node, step func(i *Node, state []*Node) []*Node) []*Node {
+	state = append([]*Node{from, below}, state...)
+	return while(state, func(in []*Node) *Node { return LessThan(in[0], in[1]) }, func(in []*Node) []*Node {
+		return append([]*Node{Add(in[0], Const(in[0].Graph(), int32(1))), in[1]}, step(in[0], in[2:])...)
+	})[2:]
+}
+
+// while changes the state by body as long as more says so. Neither may use nodes other than those that it is given.
+func while(state []*Node, more func(in []*Node) *Node, body func(in []*Node) []*Node) []*Node {
+	g := state[0].Graph()
 	declared := func(g *Graph) []*Node {
 		in := make([]*Node, len(state))
 		for i, s := range state {
@@ -16,14 +32,8 @@ func Loop(g *Graph, n int, state []*Node, step func(i *Node, state []*Node) []*N
 		}
 		return in
 	}
-	more := NewClosure(g, func(g *Graph) []*Node {
-		return []*Node{LessThan(declared(g)[0], Const(g, int32(n)))}
-	})
-	body := NewClosure(g, func(g *Graph) []*Node {
-		in := declared(g)
-		return append([]*Node{Add(in[0], Const(g, int32(1)))}, step(in[0], in[1:])...)
-	})
-	return While(more, body, state...)[1:]
+	condition := NewClosure(g, func(g *Graph) []*Node { return []*Node{more(declared(g))} })
+	return While(condition, NewClosure(g, func(g *Graph) []*Node { return body(declared(g)) }), state...)
 }
 
 // At is x[i] of x [n, ...], i a scalar i32.

@@ -2,6 +2,11 @@
 // operations, which runs on the go backend and gives gradients, and a body of its own on the platforms where that pays.
 // kerneltest is the one suite that every body of every function passes.
 //
+// A body for a kind of device that the tests do not run on has a device.Check besides, added in an init (checks.go): the functions whose bodies
+// it is about, how to make small random inputs, what to build with them and what plain operations build, and a tolerance. It runs when such a
+// device is opened; if it fails the reference runs in the body's place for the life of the process, and the reason is said. Functions may have
+// one check each or share one, as a function and its gradient do.
+//
 // A pool is the keys or the values of one layer for all Sequences: [pages, kvHeads, pageTokens, headDim], f32 or bf16. A position's
 // place in it is its slot, page*pageTokens+offset.
 package kernels

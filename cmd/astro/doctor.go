@@ -52,6 +52,7 @@ func diagnose(w io.Writer, o device.Options) error {
 		for _, note := range b.Notes {
 			fmt.Fprintf(w, "%-9s %s\n", "", note)
 		}
+		sayDisabled(w, b.Kind)
 		if b.Kind == device.XLACPU {
 			fmt.Fprintf(w, "%-9s native kernels: %s\n", "", nativeKernels())
 		}
@@ -67,6 +68,13 @@ func diagnose(w io.Writer, o device.Options) error {
 	}
 	fmt.Fprintf(w, "--backend auto takes %s\n", best)
 	return nil
+}
+
+// sayDisabled says on a line each which kernels of a backend failed their check, so that plain operations run in their place.
+func sayDisabled(w io.Writer, kind device.Kind) {
+	for _, b := range device.DisabledBodies(kind) {
+		fmt.Fprintf(w, "%-9s kernel not used: %s\n", "", b)
+	}
 }
 
 // nativeKernels says what they use of the processor, or why there are none.

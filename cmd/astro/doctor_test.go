@@ -23,3 +23,15 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("the tests run without GOEXPERIMENT=simd: use make\n%s", text)
 	}
 }
+
+// A kernel that failed its check is named with the reason, for its kind of device.
+func TestDoctorNamesDisabledKernels(t *testing.T) {
+	device.DisableBody(device.XLACUDA, "doctor_example", "result 0 differs")
+	for kind, want := range map[device.Kind]string{device.XLACUDA: "kernel not used: doctor_example: result 0 differs\n", device.Go: ""} {
+		var out strings.Builder
+		sayDisabled(&out, kind)
+		if got := strings.TrimLeft(out.String(), " "); got != want {
+			t.Errorf("%s: got %q; want %q", kind, got, want)
+		}
+	}
+}

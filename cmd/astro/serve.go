@@ -310,6 +310,9 @@ func newBackend(o serveOptions, first training.Start, log *slog.Logger, diagnost
 	_, learning := o.learnFlags.memory(b, d.Kind())
 	log.Info("memory plan", "device", d.Kind(), "plan", plan.String(), "learning", fmt.Sprintf("%.1f MiB", float64(learning)/(1<<20)))
 	log.Info("kernels", "form", b.describeForm())
+	for _, k := range device.DisabledBodies(d.Kind()) {
+		log.Warn("a kernel failed its check, plain operations run in its place", "kernel", k.Function, "reason", k.Reason)
+	}
 	if err := b.load(first, d, dtype, diagnostics); err != nil {
 		return nil, err
 	}

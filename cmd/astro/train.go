@@ -83,6 +83,7 @@ func (t *trainFlags) open(ctx context.Context, o *trainer.Config, diagnostics io
 	if o.Compute, err = trainer.ParseCompute(t.compute, d.Kind()); err != nil {
 		return nil, nil, fmt.Errorf("--%w", err)
 	}
+	sayDisabled(diagnostics, d.Kind())
 	w, err := model.Load(t.model, d.Backend(), dtypes.Float32, nil)
 	return d, w, err
 }

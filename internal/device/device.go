@@ -58,6 +58,7 @@ type Device struct {
 	cache   *execcache.Cache
 	skipped []error    // why Auto passed over better backends
 	across  sync.Mutex // held by what runs on several devices at once
+	checked sync.Once  // that bodies of library functions are right
 	programs
 }
 
@@ -68,9 +69,18 @@ var opened = struct {
 	background map[*Device]*Device // beside which they were opened
 }{byKind: map[Kind]*Device{}, background: map[*Device]*Device{}}
 
-// Open gives the process's device of the wanted kind. The first Open of a kind decides its other options. An error says what is
-// missing and what to do about it.
+// Open gives the process's device of the wanted kind. The first Open of a kind decides its other options, and compares the bodies of library
+// functions with their references (AddCheck); DisabledBodies are those that failed. An error says what is missing and what to do about it.
 func Open(o Options) (*Device, error) {
+	d, err := open(o)
+	if err != nil {
+		return nil, err
+	}
+	d.checkBodies()
+	return d, nil
+}
+
+func open(o Options) (*Device, error) {
 	opened.Lock()
 	defer opened.Unlock()
 	switch o.Backend {

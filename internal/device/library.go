@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -30,6 +31,9 @@ type Implementation struct {
 	// Backward is the gradient rule on XLA: from the inputs and then the adjoints of the outputs to the adjoints of the floating
 	// inputs, in order. nil = differentiate the reference, which computes it once more. On Go the reference is always differentiated.
 	Backward Reference
+
+	// SeesOutputs gives Backward the outputs too, between inputs and adjoints, so that it need not compute them once more.
+	SeesOutputs bool
 }
 
 // library holds the process's library functions. Names are global, as those of types are.
@@ -37,6 +41,7 @@ type library struct {
 	mu        sync.Mutex
 	impls     map[string]Implementation // by short name
 	functions map[string]*function      // by full name
+	disabled  map[bodyName]string       // bodies that are not used, and why
 }
 
 // function is a library function for one list of input shapes and one kind of device.
@@ -46,9 +51,10 @@ type function struct {
 	capturing sync.Mutex       // held while the reference is traced
 	outputs   []shapes.Shape   // known once it was traced
 	funcs     []stablehlo.Func // likewise; what is linked into the callers
+	bodied    bool             // they are a body
 }
 
-var theLibrary = &library{impls: map[string]Implementation{}, functions: map[string]*function{}}
+var theLibrary = &library{impls: map[string]Implementation{}, functions: map[string]*function{}, disabled: map[bodyName]string{}}
 
 func init() { graph.VJPRegistration[graph.NodeTypeCall] = differentiate }
 
@@ -117,7 +123,41 @@ func Call(name string, reference Reference, in ...*graph.Node) []*graph.Node {
 	full := fullName(name, d.kind, in)
 	f := theLibrary.function(full, name, reference)
 	f.trace(d, full, in)
-	return f.stub(g, full, in).Call(in...)
+	out := f.stub(g, full, in).Call(in...)
+	if key := (callOutputs{full}); g.State(key) == nil {
+		g.AttachState(key, out)
+	}
+	return out
+}
+
+// callOutputs is where a graph keeps the outputs of its first call of a function.
+type callOutputs struct{ full string }
+
+// outputsOf are the outputs of a call. Where layers are computed once more for their gradient, the same call is there twice, and the first
+// one is taken, so that the other is not run.
+func outputsOf(call *graph.Node, full string) []*graph.Node {
+	for _, n := range call.Graph().Nodes() {
+		if n.Type() == graph.NodeTypeCall && slices.Equal(n.Inputs(), call.Inputs()) && nameOfCall(n) == full {
+			call = n
+			break
+		}
+	}
+	out := slices.Clone(call.Graph().State(callOutputs{full}).([]*graph.Node))
+	if len(out) == 1 {
+		return []*graph.Node{call}
+	}
+	for i, o := range out {
+		out[i] = o.CloneWithInputs(call) // the same output of another call
+	}
+	return out
+}
+
+// nameOfCall is the full name of the library function of a call, or "". GoMLX does not tell it in any other way.
+func nameOfCall(n *graph.Node) string {
+	if m := callNode.FindStringSubmatch(n.String()); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 // fullName is the symbol of name for these inputs: a body is made for their shapes and for one platform.
@@ -194,13 +234,13 @@ func (l *library) capture(kind Kind, full string, m *stablehlo.Module) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.functions[full]
-	if body := l.impls[f.name].Body; body != nil {
+	if body := l.impls[f.name].Body; body != nil && l.disabled[bodyName{kind, f.name}] == "" {
 		main := m.Func("main")
 		if text := body(kind, *main); text != "" {
 			if !strings.Contains(text, "return") {
 				return fmt.Errorf("body of library function %s on %s does not return", f.name, kind)
 			}
-			main.Body = strings.Trim(text, "\n") + "\n"
+			main.Body, f.bodied = strings.Trim(text, "\n")+"\n", true
 		}
 	}
 	var err error
@@ -221,19 +261,22 @@ func (l *library) body(full string) ([]stablehlo.Func, bool) {
 
 // differentiate is the gradient of a library call: another library call.
 func differentiate(node *graph.Node, adjoints []*graph.Node, _ shapes.Shape) []*graph.Node {
-	m := callNode.FindStringSubmatch(node.String()) // GoMLX does not tell a call's function in any other way
-	if m == nil {
+	full := nameOfCall(node)
+	if full == "" {
 		panic(fmt.Errorf("no gradient for %s: it is no library function", node))
 	}
 	theLibrary.mu.Lock()
-	f := theLibrary.functions[m[1]]
-	backward := theLibrary.impls[f.name].Backward
+	f := theLibrary.functions[full]
+	impl := theLibrary.impls[f.name]
 	theLibrary.mu.Unlock()
-	in := node.Inputs()
+	in, backward := node.Inputs(), impl.Backward
 	if backward == nil {
 		backward = f.recompute(len(in))
 	}
 	args := append([]*graph.Node{}, in...)
+	if impl.SeesOutputs {
+		args = append(args, outputsOf(node, full)...)
+	}
 	for i, a := range adjoints {
 		if a == nil {
 			a = graph.Zeros(node.Graph(), f.outputs[i])

@@ -22,6 +22,8 @@ func Run(t *testing.T, d *device.Device) {
 	t.Run("PageWrite", func(t *testing.T) { each(t, 12, func(t *testing.T, r *rand.Rand) { pageWrite(t, d, r) }) })
 	t.Run("PageCopy", func(t *testing.T) { each(t, 6, func(t *testing.T, r *rand.Rand) { pageCopy(t, d, r) }) })
 	RunAttention(t, d)
+	t.Run("Attention", func(t *testing.T) { each(t, 5, func(t *testing.T, r *rand.Rand) { spans(t, d, r) }) })
+	t.Run("SegmentSpans", func(t *testing.T) { segmentSpans(t, d) })
 	t.Run("WindowAttention", func(t *testing.T) { each(t, 12, func(t *testing.T, r *rand.Rand) { windowAttention(t, d, r) }) })
 	t.Run("Product", func(t *testing.T) { products(t, d) })
 	t.Run("TokenLogprobs", func(t *testing.T) { tokenLogprobs(t, d) })

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/kernels"
+	"astro/model/modeltest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -23,7 +25,7 @@ func TestBlocksAreWholeAttention(t *testing.T) {
 				return device.Param{Name: name, Shape: shapes.Make(dtypes.Float32, rows, tokens, heads, dim), Alias: -1}
 			}
 			p, err := d.Compile(device.Spec{Name: "attention", Params: []device.Param{f32("q", heads), f32("k", kvHeads), f32("v", kvHeads), f32("goal", heads),
-				{Name: "segments", Shape: shapes.Make(dtypes.Int32, rows, tokens), Alias: -1}}, Build: bothAttentions})
+				{Name: "segments", Shape: shapes.Make(dtypes.Int32, rows, tokens), Alias: -1}}, Build: allAttentions})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -34,9 +36,10 @@ func TestBlocksAreWholeAttention(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for i, name := range []string{"values", "gradient of q", "gradient of k", "gradient of v"} {
-				if got := farthest(out[i], out[4+i]); got > 2e-5 {
-					t.Errorf("%d tokens: %s differ by %g", tokens, name, got)
+			whole := len(out) - 4
+			for i := range whole {
+				if got := farthest(out[i], out[whole+i%4]); got > 2e-5 {
+					t.Errorf("%d tokens: form %d: %s differ by %g", tokens, i/4, []string{"values", "gradient of q", "gradient of k", "gradient of v"}[i%4], got)
 				}
 			}
 			free(out)
@@ -44,12 +47,27 @@ func TestBlocksAreWholeAttention(t *testing.T) {
 	}
 }
 
-// bothAttentions gives the values and the gradients to q, k and v of packedAttention, then those of one block.
-func bothAttentions(in []*Node) (out []*Node) {
+// What attention leaves grows with a long row's length on XLA, and with its square on go.
+func TestLongRowsGrowLinearly(t *testing.T) {
+	c := modeltest.Llama1B(1, 16384)
+	for kind, want := range map[device.Kind]int64{device.XLACPU: 2, device.XLACUDA: 2, device.Go: 4} {
+		if got := AttentionElements(kind, c, 1, 16384) / AttentionElements(kind, c, 1, 8192); got != want {
+			t.Errorf("%s: twice the length leaves %d times as much; want %d", kind, got, want)
+		}
+	}
+}
+
+// allAttentions gives the values and the gradients to q, k and v of packedAttention, on XLA of attention in blocks that store no scores, then those
+// of one block.
+func allAttentions(in []*Node) (out []*Node) {
 	q, k, v, goal, bias := in[0], in[1], in[2], in[3], packedBias(in[4])
 	byHead := func(x *Node) *Node { return TransposeAllAxes(x, 0, 2, 1, 3) }
 	whole := byHead(attendBlock(byHead(q), byHead(k), byHead(v), bias, .3))
-	for _, mixed := range []*Node{packedAttention(q, k, v, bias, .3), whole} {
+	forms := []*Node{packedAttention(q, k, v, bias, .3)}
+	if device.KindOf(q.Graph()) != device.Go {
+		forms = append(forms, kernels.PackedAttention(q, k, v, kernels.PackedRows(in[4]), .3))
+	}
+	for _, mixed := range append(forms, whole) {
 		out = append(out, mixed)
 		out = append(out, Gradient(ReduceAllSum(Mul(mixed, goal)), q, k, v)...)
 	}

@@ -13,17 +13,19 @@ import (
 // What an H200 would run to learn: everything that is updated is updated in place and temporary memory stays within what Memory says.
 func TestProgramsForH200(t *testing.T) {
 	d := devicetest.H200(t)
-	const rows, tokens = 1, 2048
+	const rows = 1
 	for _, c := range []struct {
 		name    string
 		shape   func(layers, positions int) model.Config
 		layers  int
+		tokens  int
 		lora    LoRA
 		compute Compute
 	}{
-		{"1b", modeltest.Llama1B, 16, LoRA{}, BF16}, {"1b_f32", modeltest.Llama1B, 16, LoRA{}, F32},
-		{"8b", modeltest.Llama8B, 32, LoRA{Rank: 16, Alpha: 32}, BF16},
+		{"1b", modeltest.Llama1B, 16, 2048, LoRA{}, BF16}, {"1b_long_rows", modeltest.Llama1B, 16, 8192, LoRA{}, BF16}, {"1b_f32", modeltest.Llama1B, 16, 2048, LoRA{}, F32},
+		{"8b", modeltest.Llama8B, 32, 2048, LoRA{Rank: 16, Alpha: 32}, BF16},
 	} {
+		tokens := c.tokens
 		t.Run(c.name, func(t *testing.T) {
 			if !devicetest.Full() {
 				c.layers = 4

@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"astro/internal/device"
 	"astro/kernels"
 	"astro/model"
 	"astro/model/llama"
@@ -29,11 +30,20 @@ func batchOf(in []*Node, columns int) (b batchNodes, rest []*Node) {
 // logprobs are the log-probabilities [rows*tokens] f32 of the targets under the model; entropies, of the same shape, are those of the
 // distributions that the targets are of.
 func logprobs(c model.Config, o Config, weights []*Node, b batchNodes) (ofTargets, entropies *Node) {
-	bias := packedBias(b.segments)
-	attend := func(_ int, q, k, v *Node) *Node { return packedAttention(q, k, v, bias, llama.Scale(c)) }
 	how := llama.Training{Compute: o.Compute.DType(), Checkpoints: o.LayerCheckpoints}
-	hidden := Reshape(llama.ForwardTraining(c, weights, b.inputs, b.positions, b.cos, b.sin, attend, how), -1, c.Hidden)
+	hidden := Reshape(llama.ForwardTraining(c, weights, b.inputs, b.positions, b.cos, b.sin, attention(c, b.segments), how), -1, c.Hidden)
 	return kernels.TokenLogprobs(hidden, llama.Head(c, weights), Reshape(b.targets, -1), o.headChunk(hidden.Shape().Dim(0), c.Vocab))
+}
+
+// attention is that of packed rows: in blocks where its scores are large, else dense.
+func attention(c model.Config, segments *Node) llama.Attend {
+	rows, tokens := segments.Shape().Dim(0), segments.Shape().Dim(1)
+	if kernels.InBlocks(device.KindOf(segments.Graph()), rows, tokens, c.Heads, tokens) {
+		packed := kernels.PackedRows(segments)
+		return func(_ int, q, k, v *Node) *Node { return kernels.PackedAttention(q, k, v, packed, llama.Scale(c)) }
+	}
+	bias := packedBias(segments)
+	return func(_ int, q, k, v *Node) *Node { return packedAttention(q, k, v, bias, llama.Scale(c)) }
 }
 
 // packedBias [rows, 1, tokens, tokens] f32 is 0 where a query (third axis) may see a key (fourth): not later than itself and of its

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"astro/internal/device"
+	"astro/kernels"
 	"astro/model"
 )
 
@@ -12,21 +13,20 @@ const (
 
 // Memory estimates what training needs on a device of this kind, in bytes: weights, two moments and gradients in f32 (with LoRA two sets
 // of weights and gradients), and what a micro-batch of so many rows of so many tokens leaves for its backward pass. It is meant to be
-// high by a quarter; attention is dense, so that it grows with the square of a row's length. In bf16 weights are rounded besides; what is
-// kept for the backward pass is smaller on GPUs alone, for processors widen operands again. (The figure for GPUs follows from what is bf16
-// there: no program has said it yet.)
+// high by a quarter. Dense attention grows with the square of a row's length; in blocks it keeps what it gave and a sum for each query. In
+// bf16 weights are rounded besides; what is kept for the backward pass is smaller on GPUs alone, for processors widen operands again.
 func Memory(kind device.Kind, c model.Config, rows, rowTokens int, o Config) int64 {
 	sets := int64(4) // weights, both moments, gradients
 	if o.LoRA.Rank > 0 {
 		sets = 3 // weights as they were, as they are, gradients; factors are small
 	}
-	n, square := int64(rows)*int64(rowTokens), int64(rows)*int64(rowTokens)*int64(rowTokens)
-	ofTokens, ofScores := n*int64(16*c.Hidden+6*c.FFN+4*(c.Heads+2*c.KVHeads)*c.HeadDim), f32Bytes*square*int64(c.Heads)*5/4
-	layer, rounded := f32Bytes*ofTokens+ofScores, int64(0)
+	n := int64(rows) * int64(rowTokens)
+	ofTokens, ofAttention := n*int64(16*c.Hidden+6*c.FFN+4*(c.Heads+2*c.KVHeads)*c.HeadDim), AttentionElements(kind, c, rows, rowTokens)
+	layer, rounded := f32Bytes*(ofTokens+ofAttention), int64(0)
 	if o.Compute == BF16 {
 		rounded = halfBytes * c.Params()
 		if kind == device.XLACUDA {
-			layer = (f32Bytes+halfBytes)*ofTokens/2 + ofScores + halfBytes*square*int64(c.Heads) // norms and rotations are f32 within
+			layer = (f32Bytes+halfBytes)*(ofTokens/2+ofAttention) // norms and rotations are f32 within, scores f32 and their shares bf16
 		}
 	}
 	kept := layer*int64(c.Layers) + rounded
@@ -34,6 +34,15 @@ func Memory(kind device.Kind, c model.Config, rows, rowTokens int, o Config) int
 		kept = layer + rounded + f32Bytes*n*int64(c.Hidden)*int64(c.Layers)
 	}
 	return f32Bytes*sets*c.Params() + kept + headBytes(c, o) + LogitBytes(kind, c.Vocab, rows*rowTokens, o)
+}
+
+// AttentionElements is how many numbers a layer's attention leaves for its gradient, besides queries, keys and values.
+func AttentionElements(kind device.Kind, c model.Config, rows, rowTokens int) int64 {
+	n, heads := int64(rows)*int64(rowTokens), int64(c.Heads)
+	if kernels.InBlocks(kind, rows, rowTokens, c.Heads, rowTokens) {
+		return n * heads * int64(c.HeadDim+1)
+	}
+	return n * int64(rowTokens) * heads * 5 / 4
 }
 
 // headBytes is the gradient of the head, which is whole before it is added to others.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"astro/internal/device"
+	"astro/kernels"
 	"astro/model"
 	"astro/training/trainer"
 )
@@ -65,10 +66,14 @@ func keyBytes(m model.Config, slots, tokens int) int64 {
 }
 
 // activationBytes counts what a gradient reads again, in f32. By token and layer: norms and residuals (8 x hidden), queries, keys and values
-// before and behind the rotation, four of the width of the feed-forward network, and each head's share of attention to every position of the
-// row, before and behind the softmax. Logits come to that as on XLA; the go backend has them whole.
+// before and behind the rotation, four of the width of the feed-forward network, and of attention each head's share of every position of the
+// row, before and behind the softmax, or in blocks what it gave and a sum for each query. Logits come to that as on XLA, attention too; the go backend has both whole.
 func activationBytes(m model.Config, rows, rowTokens int) int64 {
-	layer := 8*m.Hidden + 2*(m.Heads+2*m.KVHeads)*m.HeadDim + 4*m.FFN + 2*m.Heads*rowTokens
+	attention := 2 * rowTokens
+	if kernels.InBlocks(device.XLACPU, rows, rowTokens, m.Heads, rowTokens) {
+		attention = m.HeadDim + 1
+	}
+	layer := 8*m.Hidden + 2*(m.Heads+2*m.KVHeads)*m.HeadDim + 4*m.FFN + m.Heads*attention
 	return int64(rows)*int64(rowTokens)*int64(m.Layers*layer)*f32Bytes + trainer.LogitBytes(device.XLACPU, m.Vocab, rows*rowTokens, trainer.Config{})
 }
 
