@@ -82,7 +82,7 @@ func PlanMemory(r MemoryRequest) (MemoryPlan, error) {
 		return MemoryPlan{}, fmt.Errorf("plan memory: %w", err)
 	}
 	p.Activations = r.activations(c)
-	p.Weights = (countWeights(c)*int64(r.WeightBytes) + r.packedBytes()) * int64(r.WeightSets)
+	p.Weights = (countWeights(c)*int64(r.WeightBytes) + r.packedBytes() + r.turnedBytes(p.Devices)) * int64(r.WeightSets)
 	p.PageBytes = int64(c.Layers) * 2 * int64(c.KVHeads*c.HeadDim) * int64(r.PageTokens) * int64(r.KVBytes)
 	if r.Packed != nil {
 		p.PageBytes = int64(r.Packed.PageBytes())
@@ -104,6 +104,14 @@ func (r *MemoryRequest) packedBytes() int64 {
 		return 0
 	}
 	return int64(r.Packed.BlobBytes())
+}
+
+// turnedBytes is the head of a tied model, which the graph has beside the embedding, turned.
+func (r *MemoryRequest) turnedBytes(devices int) int64 {
+	if r.Packed != nil || !r.Model.TiedHead {
+		return 0
+	}
+	return int64(r.Model.Vocab) * int64(r.Model.Hidden) * int64(r.WeightBytes) / int64(devices)
 }
 
 func (r *MemoryRequest) validate() error {

@@ -24,8 +24,8 @@ func TestPlanMemoryOfLlama1B(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.WeightCount != 1_235_814_400 || p.Weights != 2*p.WeightCount {
-		t.Errorf("%d parameters in %d bytes; want 1235814400 in twice that", p.WeightCount, p.Weights)
+	if turned := int64(128256 * 2048); p.WeightCount != 1_235_814_400 || p.Weights != 2*(p.WeightCount+turned) {
+		t.Errorf("%d parameters in %d bytes; want 1235814400 and the turned head in twice that", p.WeightCount, p.Weights)
 	}
 	if want := 8 * 4096 / 16; p.KVPages != want || p.PageBytes != 16*2*8*64*16*2 {
 		t.Errorf("%d pages of %d bytes; want %d of %d", p.KVPages, p.PageBytes, want, 16*2*8*64*16*2)

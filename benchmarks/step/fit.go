@@ -43,24 +43,11 @@ func (o Options) plan(d *device.Device, c model.Config, dtype dtypes.DType, batc
 		return s, err
 	}
 	s.widths = Widths{WeightBits: weightBits(packed, dtype), KVTokenBytes: s.plan.PageBytes / int64(o.PageTokens)}
-	need := max(s.plan.Needed()+unplanned(c, packed, dtype, s), s.plan.Weights+packing(c, packed, dtype))
+	need := max(s.plan.Needed(), s.plan.Weights+packing(c, packed, dtype))
 	if o.AvailableBytes > 0 && need > o.AvailableBytes {
 		return s, &engine.MemoryError{Needed: need, Available: o.AvailableBytes, Hint: "this case is left out"}
 	}
 	return s, nil
-}
-
-// unplanned is what the graph takes besides the plan: a tied model's head, which is the embedding turned, and scores of attention with
-// their softmax, which are small in a server's chunks and not in these.
-func unplanned(c model.Config, packed *llama.Packed, dtype dtypes.DType, s setup) (bytes int64) {
-	if packed != nil {
-		return 0
-	}
-	if c.TiedHead {
-		bytes += headWeights(c) * int64(dtype.Size())
-	}
-	const copies = 3
-	return bytes + copies*4*int64(c.Heads)*int64(max(s.chunk, s.batch))*int64(s.context)
 }
 
 // packing is what weights take besides while they are packed, before there are pools: all of them as f32.
