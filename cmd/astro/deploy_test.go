@@ -101,7 +101,7 @@ func TestDeployMetricsAreDocumented(t *testing.T) {
 // Every flag that the page and the files of deploy speak of is one of a command.
 func TestDeployFlagsExist(t *testing.T) {
 	root := newRootCommand()
-	foreign := []string{"--help", "--now", "--config", "--storage"} // of cobra, systemctl and Prometheus
+	foreign := []string{"--help", "--now", "--config", "--storage", "--gpus", "--only", "--tests", "--shape"} // of cobra, systemctl, Prometheus, docker, and scripts
 	for _, path := range []string{"docs/OPERATIONS.md", "deploy/astro.service", "deploy/compose.yaml"} {
 		for _, flag := range regexp.MustCompile(`(?:^|[\s"\x60(\[])(--[a-z][a-z-]+)`).FindAllStringSubmatch(repositoryFile(t, path), -1) {
 			if !slices.Contains(foreign, flag[1]) && !hasFlag(root, flag[1]) {

@@ -77,6 +77,7 @@ func (p *searchPolicy) openStepped(o serveOptions, log *slog.Logger, diagnostics
 	if err != nil {
 		return err
 	}
+	p.devices = 1
 	plan, err := planMemory(&p.backend, o, d, dtype)
 	if err != nil {
 		return err
