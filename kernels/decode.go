@@ -24,7 +24,15 @@ func init() {
 // pool [pages, kvHeads, pageTokens, headDim] and maxPages of each Sequence; nil = it is a kernel that reads the pages where they are.
 // A device of this kind must be open.
 func DecodeKernel(kind device.Kind, q, pool shapes.Shape, maxPages int) error {
-	if err := decodeCall(q, pool, maxPages).Check(); err != nil {
+	if device.BodyDisabled(kind, pagedAttentionName) {
+		return fmt.Errorf("it is disabled: %v", device.DisabledBodies(kind))
+	}
+	return decodeTakes(kind, decodeCall(q, pool, maxPages))
+}
+
+// decodeTakes says why there is no kernel for a call.
+func decodeTakes(kind device.Kind, c cuda.Decode) error {
+	if err := c.Check(); err != nil {
 		return err
 	}
 	return decodeKernels(kind)
@@ -35,9 +43,6 @@ func decodeKernels(kind device.Kind) error {
 	if err := device.HasNative(kind, cuda.TargetDecode); err != nil {
 		return err
 	}
-	if device.BodyDisabled(kind, pagedAttentionName) {
-		return fmt.Errorf("it is disabled: %s", device.DisabledBodies(kind))
-	}
 	if !device.Here(kind) {
 		return nil // a program for a device elsewhere: what it needs there is not asked here
 	}
@@ -46,6 +51,9 @@ func decodeKernels(kind device.Kind) error {
 
 // DescribeDecode is for people: which body attention of decodes has on a kind of device that is open, and why.
 func DescribeDecode(kind device.Kind) string {
+	if device.BodyDisabled(kind, pagedAttentionName) {
+		return fmt.Sprintf("plain graph, for the kernel is disabled: %v", device.DisabledBodies(kind))
+	}
 	if err := decodeKernels(kind); err != nil {
 		return "plain graph, for " + err.Error()
 	}
@@ -57,13 +65,14 @@ func decodeCall(q, pool shapes.Shape, maxPages int) cuda.Decode {
 		PageTokens: pool.Dim(2), MaxPages: maxPages, Rows: q.DType, Pools: pool.DType}
 }
 
-// decodeBody is one call of the kernel where there is one.
+// decodeBody is one call of the kernel where there is one. Where bodies are disabled it is not asked, and the library is locked while it is.
 func decodeBody(kind device.Kind, f device.Signature) string {
 	q, pool, table := shapeOf(f.Params[0]), shapeOf(f.Params[1]), shapeOf(f.Params[3])
-	if DecodeKernel(kind, q, pool, table.Dim(1)) != nil {
+	call := decodeCall(q, pool, table.Dim(1))
+	if decodeTakes(kind, call) != nil {
 		return ""
 	}
-	return device.CustomCallWithRoom(f, cuda.TargetDecode, nil, nil, decodeCall(q, pool, table.Dim(1)).Room()...)
+	return device.CustomCallWithRoom(f, cuda.TargetDecode, nil, nil, call.Room()...)
 }
 
 var elementTypes = map[string]dtypes.DType{"f32": dtypes.Float32, "bf16": dtypes.BFloat16, "f16": dtypes.Float16, "f64": dtypes.Float64, "i32": dtypes.Int32}

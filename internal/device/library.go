@@ -25,7 +25,8 @@ type Reference func(in []*graph.Node) []*graph.Node
 // Implementation is what a library function has besides its reference.
 type Implementation struct {
 	// Body gives StableHLO statements, ending with a return, to use on a platform in place of the reference; "" = the reference.
-	// It must compute the same, within the tolerance that the function states.
+	// It must compute the same, within the tolerance that the function states. The library is locked while Body runs: it must not call
+	// functions of this package that are about bodies, such as BodyDisabled.
 	Body func(kind Kind, f Signature) string
 
 	// Backward is the gradient rule on XLA: from the inputs and then the adjoints of the outputs to the adjoints of the floating
