@@ -72,6 +72,9 @@ func checkForward(t *testing.T, d *device.Device, c model.Config) {
 		bounds := devicetest.Bounds{TemporaryBytes: plan.activations(c), CopyBytes: pool}
 		if b.Tokens == 1 { // less than one layer's keys: they are read where they are
 			bounds.TemporaryBytes = int64(b.Seqs * b.Pages * aotPage * c.KVHeads * c.HeadDim * 2)
+			if b.Steps > 0 { // and draws
+				bounds.TemporaryBytes += 4 * int64(b.Seqs*c.Vocab*4)
+			}
 		}
 		devicetest.Check(t, d, f.spec(b), bounds)
 	}
