@@ -88,7 +88,7 @@ func checkForward(t *testing.T, d *device.Device, c model.Config) {
 func aotBuckets() (list []Bucket) {
 	pages := aotContext / aotPage
 	if !devicetest.Full() {
-		return []Bucket{{Seqs: aotSlots, Tokens: 1, Pages: pages},
+		return []Bucket{{Seqs: 1, Tokens: 1, Pages: pages}, {Seqs: aotSlots, Tokens: 1, Pages: pages},
 			{Seqs: aotSlots, Tokens: 1, Pages: pages, Steps: CUDARolloutSteps}, {Seqs: aotSlots, Tokens: 1, Pages: pages, Steps: CUDARolloutSteps, Cuts: sampler.Cuts{TopK: true, TopP: true}},
 			{Seqs: 1, Tokens: aotChunk, Pages: pages}, {Seqs: 1, Tokens: 128, Pages: pages, Score: true}}
 	}

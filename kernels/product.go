@@ -40,6 +40,8 @@ func Product(x, w *Node) *Node {
 func productBody(kind device.Kind, f device.Signature) string {
 	p := productOf(f)
 	switch {
+	case kind == device.XLACUDA && p.rows == 1:
+		return p.amongZeros()
 	case kind != device.XLACPU:
 		return ""
 	case p.rows == 1 && p.in%halves == 0:
@@ -90,6 +92,22 @@ func (p product) inHalves() string {
     %%row = "stablehlo.reshape"(%%sum) : (%[3]s) -> %[4]s
     "stablehlo.return"(%%row) : (%[4]s) -> ()
 `, scalar, parts, sum, p.tensor(1, p.out))
+}
+
+// fewRows is how many rows a single one is made on a GPU.
+const fewRows = 8
+
+// amongZeros multiplies fewRows rows, of which all but the first are zero. XLA would turn a single one into a multiplication of all weights by their
+// x, rounded to bf16 and for some matrices stored, and a sum: other numbers than those of a batch, and up to three times the traffic. A product of few rows
+// reads the weights once.
+func (p product) amongZeros() string {
+	row, rest, all, results := p.tensor(1, p.in), p.tensor(fewRows-1, p.in), p.tensor(fewRows, p.in), p.tensor(fewRows, p.out)
+	return fmt.Sprintf(`    %%zeros = "stablehlo.constant"() {value = dense<0.0> : %[3]s} : () -> %[3]s
+    %%rows = "stablehlo.concatenate"(%%%[1]s, %%zeros) {dimension = 0 : i64} : (%[2]s, %[3]s) -> %[4]s
+    %%all = "stablehlo.dot_general"(%%rows, %%%[5]s) {dot_dimension_numbers = #stablehlo.dot<lhs_contracting_dimensions = [1], rhs_contracting_dimensions = [0]>} : (%[4]s, %[6]s) -> %[7]s
+    %%row = "stablehlo.slice"(%%all) {start_indices = array<i64: 0, 0>, limit_indices = array<i64: 1, %[8]d>, strides = array<i64: 1, 1>} : (%[7]s) -> %[9]s
+    "stablehlo.return"(%%row) : (%[9]s) -> ()
+`, p.x, row, rest, all, p.w, p.tensor(p.in, p.out), results, p.out, p.tensor(1, p.out))
 }
 
 // inPieces multiplies pieceRows rows at a time.
