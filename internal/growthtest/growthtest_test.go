@@ -20,15 +20,21 @@ func spin(n int) {
 	}
 }
 
-// A sum passes, a sum of sums does not: the judge can tell them apart.
+// A sum passes, a sum of sums does not: the judge can tell them apart. It errs towards passing, where noise makes the smaller one slow, so that
+// some tries may be needed.
 func TestLinear(t *testing.T) {
 	var linear, quadratic recorder
 	Linear(&linear, "linear", 10_000_000, spin)
-	Linear(&quadratic, "quadratic", 3000, func(n int) {
-		for range n {
-			spin(n)
+	for range 5 {
+		Linear(&quadratic, "quadratic", 3000, func(n int) {
+			for range n {
+				spin(n)
+			}
+		})
+		if quadratic.failed {
+			break
 		}
-	})
+	}
 	if linear.failed || !quadratic.failed {
 		t.Errorf("linear failed: %t, quadratic failed: %t; want only the second", linear.failed, quadratic.failed)
 	}
