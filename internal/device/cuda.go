@@ -153,7 +153,7 @@ func (c cudaParts) identity() string {
 var supportedPlugins = [2][2]int{{0, 10}, {0, 13}}
 
 // testedPlugins were run: programs of the tests were compiled by them.
-var testedPlugins = []string{"0.10.2", "0.11.2"}
+var testedPlugins = []string{"0.10.2", "0.11.2", "0.12.0.1"}
 
 var versionLine = regexp.MustCompile(`(?m)^_version = "([0-9.]+)"`)
 
