@@ -18,14 +18,16 @@ import (
 // forward describes the program that runs the Llama graph over the pools for every Bucket of one model. Across devices config, weights and
 // pools are what one device has.
 type forward struct {
-	devices    int
-	config     model.Config
-	weights    []shapes.Shape
-	positions  int // rows of the rope tables
-	pages      int // pages of each pool
-	pageTokens int
-	kvType     dtypes.DType
-	packed     *llama.Packed // nil = the plain graph
+	devices int
+
+	inPlaceTokens int // of a Sequence at once, up to which attention reads pages where they are; 0 = it never does on the graph
+	config        model.Config
+	weights       []shapes.Shape
+	positions     int // rows of the rope tables
+	pages         int // pages of each pool
+	pageTokens    int
+	kvType        dtypes.DType
+	packed        *llama.Packed // nil = the plain graph
 
 	windowBytes int64 // bound on all windows together; 0 = there are none
 }
@@ -44,8 +46,11 @@ func newForward(d *device.Device, whole model.Config, dtype dtypes.DType, c Runn
 	if err != nil {
 		return f, err
 	}
-	f.packed, err = ChooseForm(d, whole, form, dtype, c.KVType, c.PageTokens)
-	return f, err
+	if f.packed, err = ChooseForm(d, whole, form, dtype, c.KVType, c.PageTokens); err != nil {
+		return f, err
+	}
+	f.findInPlace(d.Kind(), c.maxPages())
+	return f, nil
 }
 
 func (f *forward) poolShape() shapes.Shape {
@@ -155,10 +160,22 @@ func (f *forward) build(b Bucket, in []*Node) []*Node {
 	return append(out, pools...)
 }
 
-// readsPages says that attention of a Bucket reads pages where they are: nothing is gathered.
-func (f *forward) readsPages(kind device.Kind, b Bucket) bool {
-	q := shapes.Make(f.weights[0].DType, 1, b.Tokens, f.config.Heads, f.config.HeadDim)
-	return f.packed != nil || kernels.DecodeKernel(kind, q, f.poolShape(), b.Pages) == nil
+// findInPlace sets inPlaceTokens, for tables of up to so many pages.
+func (f *forward) findInPlace(kind device.Kind, maxPages int) {
+	for n := 1; ; n = tokensBucket(n + 1) {
+		q := shapes.Make(f.weights[0].DType, 1, n, f.config.Heads, f.config.HeadDim)
+		if kernels.DecodeKernel(kind, q, f.poolShape(), maxPages) != nil {
+			return
+		}
+		f.inPlaceTokens = n
+	}
+}
+
+// gathers says whether attention of a Bucket copies all pages of its Sequences. Native kernels and that for decodes read them where they are; blocks read
+// some at a time, but for cuDNN, which wants a prefix as one.
+func (f *forward) gathers(kind device.Kind, b Bucket) bool {
+	inBlocks := kind != device.XLACUDA && kernels.InBlocks(kind, 1, b.Tokens, f.config.Heads, b.Pages*f.pageTokens)
+	return f.packed == nil && b.Tokens > f.inPlaceTokens && !inBlocks
 }
 
 // results is the number of results before the pools.

@@ -1,10 +1,5 @@
 package engine
 
-import (
-	"astro/internal/device"
-	"astro/kernels"
-)
-
 // pack lays the rows out as forward.build reads them. What pads a batch has slot -1 (nothing is written) and position 0.
 func (r *DeviceRunner) pack(b Bucket, all []Row, list []int) []int32 {
 	width := b.batchWidth()
@@ -50,20 +45,16 @@ func (r *DeviceRunner) slot(row *Row, position int) int32 {
 func (r *DeviceRunner) bucket(n, tokens, pages int, score bool) Bucket {
 	b := Bucket{Tokens: tokensBucket(tokens), Pages: min(max(powerOfTwo(pages), 4), r.maxPages()), Score: score}
 	c := r.forward.config
-	limit := max(1, int(r.config.GatherBytes/(int64(b.Pages)*int64(2*c.KVHeads*r.config.PageTokens*c.HeadDim)*4)))
-	if kind := r.device.Kind(); kind != device.XLACUDA && kernels.InBlocks(kind, 1, b.Tokens, c.Heads, b.Pages*r.config.PageTokens) {
-		limit = r.config.MaxSlots // a chunk's pages are read some at a time; for cuDNN a prefix is gathered
-	}
-	if r.forward.readsPages(r.device.Kind(), b) {
-		limit = r.config.MaxSlots
+	limit := r.config.MaxSlots
+	if r.forward.gathers(r.device.Kind(), b) {
+		limit = min(limit, max(1, int(r.config.GatherBytes/(int64(b.Pages)*int64(2*c.KVHeads*r.config.PageTokens*c.HeadDim)*4))))
 	}
 	if r.forward.packed != nil {
-		b.Pages, limit = r.maxPages(), r.config.MaxSlots
+		b.Pages = r.maxPages()
 	}
 	if b.Tokens > 1 {
 		limit = min(limit, max(1, r.config.ChunkTokens/b.Tokens))
 	}
-	limit = min(limit, r.config.MaxSlots)
 	if score {
 		limit = min(limit, max(1, int(r.config.LogitsBytes/(int64(b.Tokens)*int64(c.Vocab*r.forward.devices)*4)))) // logits are whole on every device
 	}
@@ -71,9 +62,10 @@ func (r *DeviceRunner) bucket(n, tokens, pages int, score bool) Bucket {
 	return b
 }
 
-func (r *DeviceRunner) maxPages() int {
-	return (r.config.MaxContextTokens + r.config.PageTokens - 1) / r.config.PageTokens
-}
+func (r *DeviceRunner) maxPages() int { return r.config.maxPages() }
+
+// maxPages is the length of the longest page table.
+func (c *RunnerConfig) maxPages() int { return (c.MaxContextTokens + c.PageTokens - 1) / c.PageTokens }
 
 // tokensBucket rounds the tokens fed per Sequence up to 1 or a power of two from 8 on.
 func tokensBucket(n int) int {

@@ -182,15 +182,15 @@ func (r *DeviceRunner) oneByOne(g *group, all []Row, list []int, out []RowResult
 			if out[at].Err != nil || len(out[at].Choices) > all[at].Ahead {
 				return true
 			}
-			rows[at] = rows[at].after(results[at].Choices[0].Token)
+			rows[at] = rows[at].After(results[at].Choices[0].Token)
 			return false
 		})
 	}
 	return nil
 }
 
-// after is the Row that feeds the token which was drawn for r.
-func (r Row) after(token int32) Row {
+// After is the Row that feeds the token which was drawn for r, and draws the next one.
+func (r Row) After(token int32) Row {
 	sample := *r.Sample
 	sample.Output = append(slices.Clip(sample.Output), token)
 	r.Tokens, r.Start, r.Sample = []int32{token}, r.Start+1, &sample

@@ -71,7 +71,7 @@ func TokenLogprobs(hidden *Node, head Head, targets *Node, chunk int) (logprobs,
 
 // logprobsOf makes all logits: log-probabilities and entropies.
 func logprobsOf(hidden, head, targets *Node) []*Node {
-	spread := LogSoftmax(ConvertDType(Logits(hidden, head), dtypes.Float32), -1)
+	spread := LogSoftmax(Logits(hidden, head), -1)
 	return []*Node{picked(spread, targets), Neg(ReduceSum(Mul(Exp(spread), spread), -1))}
 }
 

@@ -159,9 +159,7 @@ func (r *Runner) at(row *engine.Row, position int) *slot {
 func (r *Runner) rowAndAhead(row *engine.Row) (engine.RowResult, error) {
 	all, err := r.row(row)
 	for next := *row; row.Sample != nil && err == nil && all.Err == nil && len(all.Choices) <= row.Ahead; {
-		token, sample := all.Choices[len(all.Choices)-1].Token, *next.Sample
-		sample.Output = append(slices.Clip(sample.Output), token)
-		next.Tokens, next.Start, next.Sample = []int32{token}, next.Start+1, &sample
+		next = next.After(all.Choices[len(all.Choices)-1].Token)
 		var one engine.RowResult
 		one, err = r.row(&next)
 		all.Choices, all.Err = append(all.Choices, one.Choices...), one.Err

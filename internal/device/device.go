@@ -193,8 +193,7 @@ func (d *Device) openXLA(o Options) error {
 	return nil
 }
 
-// cudaClient is what the client is told, in go-xla's words. Products of f32 are of f32, not of tf32, whose 10 bits are too few for the
-// log-probabilities that serving and training compare.
+// cudaClient is what the client is told, in go-xla's words.
 func (o Options) cudaClient() (string, error) {
 	share := cmp.Or(o.GPUUtilization, defaultGPUUtilization)
 	if !(share > 0 && share <= 1) {
@@ -203,7 +202,7 @@ func (o Options) cudaClient() (string, error) {
 	return fmt.Sprintf(cudaNumerics+",allocator=bfc,preallocate=%t,memory_fraction=%g", !o.LeaveGPUMemory, share), nil
 }
 
-// cudaNumerics keeps products of f32 in f32 (no tf32): serving and training compare log-probabilities.
+// cudaNumerics keeps products of f32 in f32: tf32's 10 bits are too few for the log-probabilities that serving and training compare.
 const cudaNumerics = ",tf32=false"
 
 // clientName is what go-xla knows a plugin by. An absolute name skips its search and its downloads; it chooses CUDA's numerics by that word.

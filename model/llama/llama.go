@@ -89,7 +89,7 @@ func mlp(c model.Config, norm, gateUp, down, x *Node) *Node {
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].
 func Logits(head, hidden *Node) *Node {
-	return ConvertDType(kernels.AllGather(kernels.Logits(hidden, head)), dtypes.Float32)
+	return kernels.AllGather(kernels.Logits(hidden, head))
 }
 
 // Head is the head of a model with these weights: a tied one is the embedding, so that gradients reach it. Serving keeps a copy

@@ -26,7 +26,7 @@ func Memory(kind device.Kind, c model.Config, rows, rowTokens int, o Config) int
 	if o.Compute == BF16 {
 		rounded = halfBytes * c.Params()
 		if kind == device.XLACUDA {
-			layer = (f32Bytes+halfBytes)*(ofTokens/2+ofAttention) // norms and rotations are f32 within, scores f32 and their shares bf16
+			layer = (f32Bytes + halfBytes) * (ofTokens/2 + ofAttention) // norms and rotations are f32 within, scores f32 and their shares bf16
 		}
 	}
 	kept := layer*int64(c.Layers) + rounded
