@@ -2,12 +2,11 @@ package engine_test
 
 import (
 	"fmt"
-	"math"
 	"testing"
-	"time"
 
 	"astro/engine"
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/kernels"
 	"astro/model"
 
@@ -28,19 +27,8 @@ func BenchmarkDecodeParts(b *testing.B) {
 	for _, rows := range []int{1, 8, 32} {
 		for _, position := range []int{64, 512} {
 			b.Run(fmt.Sprintf("batch %d position %d", rows, position), func(b *testing.B) {
-				names := []string{"us/products", "us/attention", "us/step"}
-				steps := []func(){productsOnly(b, d, rows), attentionOnly(b, d, rows, position), decodeBench(b, d, rows, position, 0)}
-				best := []time.Duration{math.MaxInt64, math.MaxInt64, math.MaxInt64}
-				for b.Loop() {
-					for i, step := range steps {
-						start := time.Now()
-						step()
-						best[i] = min(best[i], time.Since(start))
-					}
-				}
-				for i, name := range names {
-					b.ReportMetric(float64(best[i].Microseconds()), name)
-				}
+				devicetest.InTurns(b, []string{"products", "attention", "step"},
+					productsOnly(b, d, rows), attentionOnly(b, d, rows, position), decodeBench(b, d, rows, position, 0))
 			})
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
@@ -15,12 +16,7 @@ import (
 
 // What a pool could not hold as a finite number is stored as zero: also the largest f32, which is rounded up to infinity in bf16.
 func TestStorable(t *testing.T) {
-	for _, kind := range []device.Kind{device.Go, device.XLACPU} {
-		d, err := device.Open(device.Options{Backend: string(kind)})
-		if err != nil {
-			t.Logf("without %s: %v", kind, err)
-			continue
-		}
+	devicetest.OnEach(t, func(t *testing.T, d *device.Device) {
 		f := &forward{config: model.Config{KVHeads: 1, HeadDim: 4}, kvType: dtypes.BFloat16}
 		p, err := d.Compile(device.Spec{Name: "storable", Params: []device.Param{{Name: "x", Shape: shapes.Make(dtypes.Float32, 1, 1, 1, 4), Alias: -1}},
 			Build: func(in []*Node) []*Node { return []*Node{ConvertDType(f.storable(in[0]), dtypes.Float32)} }})
@@ -36,9 +32,9 @@ func TestStorable(t *testing.T) {
 		tensors.ConstFlatData(out[0], func(got []float32) {
 			for i, want := range []float32{0, 0, 0, 1.5} {
 				if got[i] != want {
-					t.Errorf("%s: value %d is stored as %g; want %g", kind, i, got[i], want)
+					t.Errorf("value %d is stored as %g; want %g", i, got[i], want)
 				}
 			}
 		})
-	}
+	})
 }

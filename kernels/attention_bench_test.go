@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -15,15 +16,12 @@ import (
 // BenchmarkAttention times causal attention of one row, 8 heads of 64 over 2 of keys, with all scores at once and in blocks in turns, on
 // xla:cpu. A ratio below 1 is a gain; what each keeps besides operands and results is said too.
 func BenchmarkAttention(b *testing.B) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		b.Skipf("the XLA CPU plugin is missing: %v", err)
-	}
+	d := devicetest.Open(b, device.XLACPU)
 	for _, tokens := range []int{128, 256, 512, 1024, 2048, 4096} {
 		for _, gradients := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%d tokens, gradients %v", tokens, gradients), func(b *testing.B) {
 				whole, inBlocks := attentionProgram(b, d, tokens, gradients, AttentionWhole), attentionProgram(b, d, tokens, gradients, AttentionInBlocks)
-				paired(b, [2]string{"blocks", "whole"}, inBlocks.run, whole.run)
+				devicetest.InTurns(b, []string{"blocks", "whole"}, inBlocks.run, whole.run)
 				b.ReportMetric(float64(inBlocks.TemporaryBytes>>10), "KiB/blocks")
 				b.ReportMetric(float64(whole.TemporaryBytes>>10), "KiB/whole")
 			})
@@ -70,13 +68,10 @@ func attentionProgram(b *testing.B, d *device.Device, tokens int, gradients bool
 
 // BenchmarkChunk times attention of a chunk at the end of its pages, 8 heads of 64 over 2, all scores at once and in blocks in turns.
 func BenchmarkChunk(b *testing.B) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		b.Skipf("the XLA CPU plugin is missing: %v", err)
-	}
+	d := devicetest.Open(b, device.XLACPU)
 	for _, size := range [][2]int{{64, 1024}, {64, 8192}, {256, 1024}, {256, 4096}, {512, 1024}, {512, 4096}} {
 		b.Run(fmt.Sprintf("%d tokens of %d", size[0], size[1]), func(b *testing.B) {
-			paired(b, [2]string{"blocks", "whole"}, chunkStep(b, d, size[0], size[1], pagedInBlocks), chunkStep(b, d, size[0], size[1], pagedAttention))
+			devicetest.InTurns(b, []string{"blocks", "whole"}, chunkStep(b, d, size[0], size[1], pagedInBlocks), chunkStep(b, d, size[0], size[1], pagedAttention))
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -17,32 +18,13 @@ import (
 // BenchmarkProduct times a chain of products with matrices that no cache holds together, as Product and as a plain dot in turns, on
 // xla:cpu. A ratio below 1 is what the body is for.
 func BenchmarkProduct(b *testing.B) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		b.Skipf("the XLA CPU plugin is missing: %v", err)
-	}
+	d := devicetest.Open(b, device.XLACPU)
 	for _, rows := range []int{1, 8, 32, 64} {
 		b.Run(fmt.Sprintf("%d rows", rows), func(b *testing.B) {
 			dot := func(x, w *Node) *Node { return DotProduct(x, w) }
-			paired(b, [2]string{"product", "dot"}, productChain(b, d, rows, Product), productChain(b, d, rows, dot))
+			devicetest.InTurns(b, []string{"product", "dot"}, productChain(b, d, rows, Product), productChain(b, d, rows, dot))
 		})
 	}
-}
-
-// paired runs two things in turns and reports the best time of each, and the first's as a part of the second's.
-func paired(b *testing.B, names [2]string, steps ...func()) {
-	best := [2]time.Duration{math.MaxInt64, math.MaxInt64}
-	for b.Loop() {
-		for i, step := range steps {
-			start := time.Now()
-			step()
-			best[i] = min(best[i], time.Since(start))
-		}
-	}
-	for i, name := range names {
-		b.ReportMetric(float64(best[i].Microseconds()), "us/"+name)
-	}
-	b.ReportMetric(float64(best[0])/float64(best[1]), "ratio")
 }
 
 // productChain compiles x [rows, 512] through 16 matrices [512, 2048] and back [2048, 512].

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/kernels"
 
 	"github.com/gomlx/compute/dtypes"
@@ -15,10 +16,7 @@ import (
 
 // Sums are over all devices, and what is gathered stands in their order. On one device both are what went in.
 func TestCollectives(t *testing.T) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		t.Skipf("the XLA CPU plugin is missing: %v", err)
-	}
+	d := devicetest.Open(t, device.XLACPU)
 	spec := device.Spec{Name: "collectives", Params: []device.Param{{Name: "x", Shape: shapes.Make(dtypes.Float32, 2, 3), Alias: -1}},
 		Build: func(in []*Node) []*Node { return []*Node{kernels.AllReduce(in[0]), kernels.AllGather(in[0])} }}
 	for devices := 1; devices <= 4; devices++ {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -14,7 +15,7 @@ import (
 
 // What is composed of cuDNN's forms is right where those are: with their references, on xla:cpu, the checks of a GPU pass.
 func TestCompositionsOfReferences(t *testing.T) {
-	d := xlaCPU(t)
+	d := devicetest.Open(t, device.XLACPU)
 	for _, c := range []device.Check{
 		attentionCheck([]string{"attention_causal"}, func(q, k, v, _ *Node) *Node { return causal(q, k, v)[0] }, func(s *Node) *Node { return ZerosLike(s) }),
 		attentionCheck([]string{"attention_packed"}, func(q, k, v, s *Node) *Node { return packedAttention(q, k, v, PackedRows(s)) }, func(s *Node) *Node { return s }),
@@ -33,7 +34,7 @@ func TestCompositionsOfReferences(t *testing.T) {
 // PackedRows tells where segments begin, over all rows, and whether there is room for them.
 func TestPackedRows(t *testing.T) {
 	for want, segments := range map[float32][][]int32{1: {{1, 1, 1, 2, 0}, {4, 4, 4, 4, 4}}, 0: {{1, 2, 3, 4, 4}, {1, 1, 1, 1, 1}}} {
-		out := results(t, xlaCPU(t), func(in []*Node) []*Node {
+		out := results(t, devicetest.Open(t, device.XLACPU), func(in []*Node) []*Node {
 			p := PackedRows(in[0])
 			return []*Node{p.lengths, p.begins, p.fit}
 		}, []*tensors.Tensor{tensors.FromValue(segments)})
@@ -50,7 +51,7 @@ func TestPackedRows(t *testing.T) {
 // Pages read some at a time give what all of them give, however many there are, and a row the same alone and beside another one.
 func TestPagedInBlocks(t *testing.T) {
 	const seqs, tokens, heads, kvHeads, headDim, pageTokens, pages = 2, 300, 4, 2, 16, 16, 21
-	d, random := xlaCPU(t), rand.New(rand.NewPCG(5, 6))
+	d, random := devicetest.Open(t, device.XLACPU), rand.New(rand.NewPCG(5, 6))
 	pool := []int{seqs * pages, kvHeads, pageTokens, headDim}
 	table, positions := make([]int32, seqs*pages), make([]int32, seqs*tokens)
 	for i, page := range random.Perm(seqs * pages) {
@@ -86,7 +87,7 @@ func TestBlocksSaveMemory(t *testing.T) {
 		for i, heads := range []int{2, 1, 1} {
 			s.Params = append(s.Params, device.Param{Name: string(rune('a' + i)), Shape: shapes.Make(dtypes.Float32, 1, tokens, heads, headDim), Alias: -1})
 		}
-		p, err := xlaCPU(t).Compile(s)
+		p, err := devicetest.Open(t, device.XLACPU).Compile(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,15 +99,6 @@ func TestBlocksSaveMemory(t *testing.T) {
 	if inBlocks > whole/16 {
 		t.Errorf("%d bytes in blocks; with all scores %d", inBlocks, whole)
 	}
-}
-
-func xlaCPU(t *testing.T) *device.Device {
-	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		t.Skipf("the XLA CPU plugin is missing: %v", err)
-	}
-	return d
 }
 
 func results(t *testing.T, d *device.Device, build func(in []*Node) []*Node, in []*tensors.Tensor) (all [][]float32) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/kernels"
 
 	"github.com/gomlx/compute/dtypes"
@@ -13,10 +14,7 @@ import (
 
 // One row, or one page, is written in place like many: no pool is copied on the way, though its result is read.
 func TestOneRowInPlace(t *testing.T) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		t.Skipf("the XLA CPU plugin is missing: %v", err)
-	}
+	d := devicetest.Open(t, device.XLACPU)
 	pool := shapes.Make(dtypes.Float32, 1024, 1, 16, 8)
 	ids := shapes.Make(dtypes.Int32, 1)
 	for name, s := range map[string]device.Spec{

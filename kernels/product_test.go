@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -18,10 +19,7 @@ func init() {
 
 // The body of a single row's product on GPUs gives what a plain product does, in both dtypes; xla:cpu runs it here.
 func TestProductAmongZeros(t *testing.T) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		t.Skipf("only xla has bodies: %v", err)
-	}
+	d := devicetest.Open(t, device.XLACPU)
 	const in, out = 48, 33
 	for _, dtype := range []dtypes.DType{dtypes.Float32, dtypes.BFloat16} {
 		f32 := func(name string, dims ...int) device.Param {

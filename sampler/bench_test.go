@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -42,10 +43,7 @@ func BenchmarkHost(b *testing.B) {
 }
 
 func BenchmarkDevice(b *testing.B) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		b.Skipf("the XLA CPU plugin is missing: %v", err)
-	}
+	d := devicetest.Open(b, device.XLACPU)
 	eachBenchmark(b, func(b *testing.B, flat []float32, rows []*Row) {
 		s := NewDevice(d, len(flat)/len(rows))
 		defer s.Close()

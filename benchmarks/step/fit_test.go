@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
@@ -29,10 +30,7 @@ func TestPlanLeavesOutWhatDoesNotFit(t *testing.T) {
 
 // Weights of 16 bits are packed from f32, all of them at once, before there are pools; for a large model that is the most that is needed.
 func TestPackingTakesMemory(t *testing.T) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		t.Skipf("xla:cpu is not here: %v", err)
-	}
+	d := devicetest.Open(t, device.XLACPU)
 	o, c := smallOptions(), model.Llama1B()
 	s, err := o.plan(d, c, dtypes.BFloat16, 1, 20, 16)
 	if err != nil || s.widths.WeightBits != 16 {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
@@ -13,25 +14,19 @@ import (
 
 // onEach runs a test on every backend that is here, with random weights of a small shape.
 func onEach(t *testing.T, test func(t *testing.T, d *device.Device, policy *model.Policy)) {
-	for _, kind := range []device.Kind{device.Go, device.XLACPU} {
-		t.Run(string(kind), func(t *testing.T) {
-			d, err := device.Open(device.Options{Backend: string(kind)})
-			if err != nil {
-				t.Skipf("%s is not here: %v", kind, err)
-			}
-			c, err := model.Shape("tiny")
-			if err != nil {
-				t.Fatal(err)
-			}
-			w, err := model.RandomOn(d, c, 1, dtypes.Float32)
-			if err != nil {
-				t.Fatal(err)
-			}
-			policy := model.NewPolicy(1, w)
-			defer policy.Release()
-			test(t, d, policy)
-		})
-	}
+	devicetest.OnEach(t, func(t *testing.T, d *device.Device) {
+		c, err := model.Shape("tiny")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := model.RandomOn(d, c, 1, dtypes.Float32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		policy := model.NewPolicy(1, w)
+		defer policy.Release()
+		test(t, d, policy)
+	})
 }
 
 func smallOptions() Options {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/kernels"
 	"astro/kernels/cuda"
 	"astro/kernels/kerneltest"
@@ -73,10 +74,7 @@ func TestPTXIsOfItsSource(t *testing.T) {
 
 // What keeps kernels from being loaded is said, and can be mended without a new process. Then all of them are called from programs.
 func TestThroughADriver(t *testing.T) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		t.Skipf("the XLA CPU plugin is missing: %v", err)
-	}
+	d := devicetest.Open(t, device.XLACPU)
 	if err := device.HasNative(d.Kind(), cuda.TargetDecode); err != nil {
 		t.Skipf("the XLA CPU plugin calls no native functions: %v", err)
 	}

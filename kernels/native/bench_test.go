@@ -2,12 +2,11 @@ package native
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -19,7 +18,7 @@ import (
 // the best of each. A ratio below 1 is what the kernels are for. XLA's product is one program, and so has its threads to itself.
 func BenchmarkNative(b *testing.B) {
 	const in, out, matrices = 512, 2048, 16
-	d := nativeDevice(b)
+	d := devicetest.Native(b)
 	r := rand.New(rand.NewPCG(1, 1))
 	matrix := normal(r, in*out)
 	for _, rows := range []int{1, 8, 32, 512} {
@@ -27,25 +26,10 @@ func BenchmarkNative(b *testing.B) {
 		dots := xlaDots(b, d, matrix, x, rows, in, out, matrices)
 		for _, w := range allWeights {
 			b.Run(fmt.Sprintf("%s, %d rows", w, rows), func(b *testing.B) {
-				inTurns(b, []func(){nativeProducts(b, w, matrix, x, in, out, matrices), dots})
+				devicetest.InTurns(b, []string{"native", "dot"}, nativeProducts(b, w, matrix, x, in, out, matrices), dots)
 			})
 		}
 	}
-}
-
-// inTurns reports the best time of the first step, of the second, and their ratio.
-func inTurns(b *testing.B, steps []func()) {
-	best := [2]time.Duration{math.MaxInt64, math.MaxInt64}
-	for b.Loop() {
-		for i, step := range steps {
-			start := time.Now()
-			step()
-			best[i] = min(best[i], time.Since(start))
-		}
-	}
-	b.ReportMetric(float64(best[0].Microseconds()), "us/native")
-	b.ReportMetric(float64(best[1].Microseconds()), "us/dot")
-	b.ReportMetric(float64(best[0])/float64(best[1]), "ratio")
 }
 
 func nativeProducts(b *testing.B, w Weights, matrix, x []float32, in, out, matrices int) func() {

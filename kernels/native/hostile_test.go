@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -134,18 +135,6 @@ func (a operand) tensor() *tensors.Tensor {
 	return tensors.FromShape(a.shape)
 }
 
-func nativeDevice(t testing.TB) *device.Device {
-	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		t.Skipf("this machine cannot run xla:cpu: %v", err)
-	}
-	if err := d.Natives(); err != nil {
-		t.Skipf("no native functions: %v", err)
-	}
-	return d
-}
-
 // setBatch changes number i of the first line of the batch, which is operand `of`.
 func setBatch(of, i int, v int32) func(*operation) {
 	return func(o *operation) {
@@ -262,7 +251,7 @@ func hugeTokens(o *operation) {
 
 // Whatever is wrong with a call is an error that says what, nothing is written, and the next run works.
 func TestHostileOperandsAreRefused(t *testing.T) {
-	d := nativeDevice(t)
+	d := devicetest.Native(t)
 	for i, c := range hostileCases() {
 		o := operations()[c.operation]
 		c.change(o)
@@ -303,7 +292,7 @@ func TestOnlySlotsAreWritten(t *testing.T) {
 			copy(want[value+2*i:], []uint8{0, 0})
 		}
 	}
-	out, err := o.run(t, nativeDevice(t))
+	out, err := o.run(t, devicetest.Native(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +307,7 @@ func TestOnlySlotsAreWritten(t *testing.T) {
 func TestKeptPoolIsNotWritten(t *testing.T) {
 	o, before := patterned()
 	o.kept = true
-	out, err := o.run(t, nativeDevice(t))
+	out, err := o.run(t, devicetest.Native(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/kernels/native"
 	"astro/model"
 
@@ -134,7 +135,7 @@ func (c *crowd) fresh() { c.pool = tensors.FromShape(c.PoolShape(c.poolPages)) }
 
 // A Sequence's logits are the same, bit for bit, alone and beside seven others, and however its prompt is cut into chunks.
 func TestPackedSequenceStandsAlone(t *testing.T) {
-	d := nativeDevice(t)
+	d := devicetest.Native(t)
 	const prompt, end = 70, 73
 	for _, w := range []native.Weights{native.F32, native.BF16, native.Int8, native.Int4} {
 		c := crowdOf(t, d, Packed{Config: small(), Weights: w, Pages: native.Pages(int(w) % 3), PageTokens: 16}, 8, end)
@@ -155,7 +156,7 @@ func TestPackedSequenceStandsAlone(t *testing.T) {
 
 // Contexts of three spans of attention, whole and in chunks, give what the reference gives, and the same bits.
 func TestPackedLongContext(t *testing.T) {
-	d := nativeDevice(t)
+	d := devicetest.Native(t)
 	const end = 540
 	config := small()
 	config.Layers = 1 // the reference takes seconds
@@ -200,7 +201,7 @@ func putWord(to []byte, word uint32, bytes int) {
 
 // A row that is not finite stays alone: its logits tell it, the Sequences beside it do not know, nor does who owns its pages next.
 func TestPackedNaNStaysInItsSequence(t *testing.T) {
-	d := nativeDevice(t)
+	d := devicetest.Native(t)
 	const end, sickToken = 40, 69
 	config := small()
 	config.TiedHead = false
@@ -246,7 +247,7 @@ func staysAlone(t *testing.T, well, sick *crowd) {
 // Keys and values that are too large for f16 are stored as its largest number: as infinities they would turn rows that do not see them,
 // but are fed beside them, into NaN, for attention multiplies what is masked by zero.
 func TestPackedOverflowIsStoredFinite(t *testing.T) {
-	d := nativeDevice(t)
+	d := devicetest.Native(t)
 	const end = 24
 	c := crowdOf(t, d, Packed{Config: small(), PageTokens: 16, Pages: native.PagesF16}, 1, end)
 	scale := tensors.MustCopyFlatData[uint8](c.blob) // the norm before attention: all keys and values become 1e6 times larger

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/kernels/native"
 	"astro/model"
 
@@ -27,18 +28,6 @@ func packedModels() []model.Config {
 	wide := base
 	wide.Heads, wide.KVHeads, wide.HeadDim, wide.Layers = 4, 2, 256, 1
 	return []model.Config{base, grouped, odd, wide}
-}
-
-func nativeDevice(t *testing.T) *device.Device {
-	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		t.Skipf("this machine cannot run xla:cpu: %v", err)
-	}
-	if err := d.Natives(); err != nil {
-		t.Skipf("no native functions: %v", err)
-	}
-	return d
 }
 
 // packed is a model in one form on a device, with a pool.
@@ -126,7 +115,7 @@ func (p *packed) lineOf(r *rand.Rand, tokens, pages, start int, own []int32) []i
 
 // The native functions give what the references give, for prompts and then for single tokens of two Sequences whose pages are mixed.
 func TestPackedIsTheGraph(t *testing.T) {
-	d := nativeDevice(t)
+	d := devicetest.Native(t)
 	for i, c := range packedModels() {
 		for _, w := range []native.Weights{native.F32, native.Weights(1 + i%3)} {
 			pages := native.Pages((i + int(w)) % 4)

@@ -2,11 +2,10 @@ package trainer
 
 import (
 	"fmt"
-	"math"
 	"testing"
-	"time"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/kernels"
 
 	"github.com/gomlx/compute/dtypes"
@@ -18,28 +17,14 @@ import (
 // BenchmarkPackedAttention times the gradient of one segment's attention, 8 heads of 64 over 2, dense as the trainer has it for short rows
 // and in blocks, in turns. A ratio below 1 is a gain.
 func BenchmarkPackedAttention(b *testing.B) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		b.Skipf("the XLA CPU plugin is missing: %v", err)
-	}
+	d := devicetest.Open(b, device.XLACPU)
 	inBlocks := func(q, k, v, segments *Node) *Node {
 		return kernels.PackedAttention(q, k, v, kernels.PackedRows(segments), .125)
 	}
 	dense := func(q, k, v, segments *Node) *Node { return packedAttention(q, k, v, packedBias(segments), .125) }
 	for _, size := range [][2]int{{16, 64}, {8, 128}, {4, 256}, {1, 512}, {16, 256}, {4, 512}, {1, 1024}, {1, 2048}} {
 		b.Run(fmt.Sprintf("%d rows of %d tokens", size[0], size[1]), func(b *testing.B) {
-			steps := []func(){attentionStep(b, d, size, inBlocks), attentionStep(b, d, size, dense)}
-			best := [2]time.Duration{math.MaxInt64, math.MaxInt64}
-			for b.Loop() {
-				for i, step := range steps {
-					start := time.Now()
-					step()
-					best[i] = min(best[i], time.Since(start))
-				}
-			}
-			b.ReportMetric(float64(best[0].Microseconds()), "us/blocks")
-			b.ReportMetric(float64(best[1].Microseconds()), "us/dense")
-			b.ReportMetric(float64(best[0])/float64(best[1]), "ratio")
+			devicetest.InTurns(b, []string{"blocks", "dense"}, attentionStep(b, d, size, inBlocks), attentionStep(b, d, size, dense))
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
@@ -34,10 +35,7 @@ func TestLayerCheckpointsChangeNothing(t *testing.T) {
 
 // On xla:cpu a deep model's gradient needs less memory with LayerCheckpoints, as its executable says.
 func TestLayerCheckpointsSaveMemory(t *testing.T) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		t.Skipf("this machine cannot run xla:cpu: %v", err)
-	}
+	d := devicetest.Open(t, device.XLACPU)
 	c := model.Config{Vocab: 64, Hidden: 32, Layers: 3, Heads: 4, KVHeads: 2, HeadDim: 8, FFN: 96, MaxPositions: 256, NormEps: 1e-5, TiedHead: true, Rope: model.Rope{Theta: 1e4},
 		BOS: -1, InitStd: .02}
 	all, little := temporaryBytes(t, d, c, Config{}), temporaryBytes(t, d, c, Config{LayerCheckpoints: true})

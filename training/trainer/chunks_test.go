@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
@@ -55,10 +56,7 @@ func compareScores(t *testing.T, a, b *Trainer, batch *Batch) {
 
 // On xla:cpu a step with a large vocabulary needs less memory in chunks, as its executable says.
 func TestHeadChunksSaveMemory(t *testing.T) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		t.Skipf("this machine cannot run xla:cpu: %v", err)
-	}
+	d := devicetest.Open(t, device.XLACPU)
 	c := model.Config{Vocab: 8192, Hidden: 32, Layers: 1, Heads: 4, KVHeads: 2, HeadDim: 8, FFN: 96, MaxPositions: 256, NormEps: 1e-5, Rope: model.Rope{Theta: 1e4},
 		BOS: -1, InitStd: .02}
 	whole, chunks := temporaryBytes(t, d, c, Config{}), temporaryBytes(t, d, c, Config{HeadChunkTokens: 64})
@@ -86,10 +84,7 @@ func TestHeadChunk(t *testing.T) {
 
 // BenchmarkHeadChunks times a step whose vocabulary is large, whole and in chunks in turns, on xla:cpu.
 func BenchmarkHeadChunks(b *testing.B) {
-	d, err := device.Open(device.Options{Backend: string(device.XLACPU)})
-	if err != nil {
-		b.Skipf("this machine cannot run xla:cpu: %v", err)
-	}
+	d := devicetest.Open(b, device.XLACPU)
 	c := model.Config{Vocab: 32768, Hidden: 256, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 64, FFN: 768, MaxPositions: 512, NormEps: 1e-5, Rope: model.Rope{Theta: 1e4},
 		BOS: -1, InitStd: .02}
 	trainers, best := map[int]*Trainer{}, map[int]float64{}

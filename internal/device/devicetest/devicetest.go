@@ -3,9 +3,12 @@
 package devicetest
 
 import (
+	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"astro/internal/device"
 )
@@ -38,11 +41,39 @@ func OnEach(t *testing.T, test func(t *testing.T, d *device.Device)) {
 func Open(t testing.TB, kind device.Kind) *device.Device {
 	t.Helper()
 	d, err := device.Open(device.Options{Backend: string(kind)})
-	if err != nil && kind != device.Go && os.Getenv(backendsEnv) == "" {
+	if asked := os.Getenv(backendsEnv) != "" && slices.Contains(Kinds(), kind); err != nil && kind != device.Go && !asked {
 		t.Skipf("this machine cannot run %s: %v", kind, err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// Native opens xla:cpu where programs can call native functions there; else the test is skipped.
+func Native(t testing.TB) *device.Device {
+	t.Helper()
+	d := Open(t, device.XLACPU)
+	if err := d.Natives(); err != nil {
+		t.Skipf("no native functions: %v", err)
+	}
+	return d
+}
+
+// InTurns runs steps in turns, as long as the benchmark goes on, and reports the best time of each, and of two the first's as a part of the second's.
+func InTurns(b *testing.B, names []string, steps ...func()) {
+	best := slices.Repeat([]time.Duration{math.MaxInt64}, len(steps))
+	for b.Loop() {
+		for i, step := range steps {
+			start := time.Now()
+			step()
+			best[i] = min(best[i], time.Since(start))
+		}
+	}
+	for i, name := range names {
+		b.ReportMetric(float64(best[i].Microseconds()), "us/"+name)
+	}
+	if len(best) == 2 {
+		b.ReportMetric(float64(best[0])/float64(best[1]), "ratio")
+	}
 }
