@@ -18,8 +18,8 @@ grep -E '^(jax-cuda13-pjrt|nvidia-cuda-nvcc|nvidia-nvvm)==' scripts/requirements
 have() { [[ -s $plugin && -f $out/key && $(<"$out/key") == "$(sha256 "$list")" ]]; }
 if have; then exit 0; fi
 [[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] || without "the wheels are for Linux on x86-64, this is $(uname -s) on $(uname -m)"
-command -v python3 >/dev/null 2>&1 || without "python3 is missing, and the wheels are fetched with its pip"
-python3 -m pip --version >/dev/null 2>&1 || without "python3 has no pip, which fetches the wheels (package python3-pip)"
+why=$(no_pip)
+[[ -z $why ]] || without "$why"
 
 exec 9>"$out/lock"
 flock 9

@@ -6,6 +6,15 @@ fail() { say "$*"; exit 1; }
 # need PROGRAM HINT: ends the script with the hint when the program is missing.
 need() { command -v "$1" >/dev/null 2>&1 || fail "$1 is missing: $2"; }
 
+# no_pip: why wheels cannot be fetched here, or nothing.
+no_pip() {
+  if ! command -v python3 >/dev/null 2>&1; then
+    printf 'python3 is missing, and wheels are fetched with its pip'
+  elif ! python3 -m pip --version >/dev/null 2>&1; then
+    printf 'python3 has no pip, which fetches wheels (package python3-pip)'
+  fi
+}
+
 # sha256 FILE...: one checksum over the contents.
 sha256() { cat "$@" | if command -v sha256sum >/dev/null 2>&1; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1; }
 

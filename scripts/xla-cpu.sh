@@ -20,8 +20,8 @@ esac
 
 have() { [[ -s $plugin && -f $plugin.key && $(<"$plugin.key") == "$wheel $want" ]]; }
 if have; then exit 0; fi
-command -v python3 >/dev/null 2>&1 || without "python3 is missing, and the wheel is fetched with its pip"
-python3 -m pip --version >/dev/null 2>&1 || without "python3 has no pip, which fetches the wheel (package python3-pip)"
+why=$(no_pip)
+[[ -z $why ]] || without "$why"
 
 mkdir -p "$out"
 exec 9>"$out/lock"

@@ -14,8 +14,8 @@ plugin=$out/jax_plugins/xla_cuda13/xla_cuda_plugin.so
 key=$(sha256 "$wheels")
 have() { [[ -s $plugin && -f $out.key && $(<"$out.key") == "$key" ]]; }
 if have; then exit 0; fi
-need python3 "the wheels are fetched with its pip"
-python3 -m pip --version >/dev/null 2>&1 || fail "python3 has no pip, which fetches the wheels (package python3-pip)"
+why=$(no_pip)
+[[ -z $why ]] || fail "$why"
 
 mkdir -p .cache
 exec 9>"$out.lock"
