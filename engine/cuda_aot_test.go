@@ -32,27 +32,31 @@ func TestLongChunkForH200(t *testing.T) {
 	d := devicetest.H200(t)
 	const layers, tokens, context = 2, 4096, 16384
 	c := modeltest.Llama8B(layers, context)
-	f, plan := forwardFor(c), aotRequest(c)
+	f, plan := forwardFor(t, c, 1), aotRequest(c)
 	plan.StepTokens, plan.MaxContextTokens = aotSlots+tokens, context
 	s := f.spec(Bucket{Seqs: 1, Tokens: tokens, Pages: context / aotPage})
-	devicetest.Check(t, d, s, devicetest.Bounds{TemporaryBytes: min(plan.activations(c), 4*tokens*32*context/4), CopyBytes: int64(f.poolShape().Memory())})
-	p, err := d.Compile(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	m, err := p.Optimized()
-	if err != nil {
-		t.Fatal(err)
-	}
-	calls := 0
-	for _, i := range m.Instructions {
-		if i.Target == "__cudnn$fmhaSoftmax" {
-			calls++
-		}
-	}
-	if calls != 2*layers {
+	m := devicetest.Check(t, d, s, devicetest.Bounds{TemporaryBytes: min(plan.activations(c), 4*tokens*32*context/4), CopyBytes: int64(f.poolShape().Memory())})
+	if calls := m.Count("custom-call", "__cudnn$fmhaSoftmax"); calls != 2*layers {
 		t.Errorf("cuDNN is called %d times; want %d", calls, 2*layers)
+	}
+}
+
+// Over four H200s each updates its part of the pools in place, and all that crosses between them is two sums a layer and a gathering of
+// the embeddings and of the logits.
+func TestTensorParallelForH200(t *testing.T) {
+	d := devicetest.H200(t)
+	const layers, devices = 2, 4
+	whole := modeltest.Llama8B(layers, aotPositions)
+	f := forwardFor(t, whole, devices)
+	bounds := devicetest.Bounds{TemporaryBytes: aotRequest(whole).activations(f.config), CopyBytes: int64(f.poolShape().Memory()), Devices: devices}
+	want := map[string]int{"all-reduce": 2 * layers, "all-gather": 2, "all-to-all": 0, "collective-permute": 0, "reduce-scatter": 0, "collective-broadcast": 0}
+	for _, b := range []Bucket{{Seqs: aotSlots, Tokens: 1, Pages: aotContext / aotPage}, {Seqs: 1, Tokens: aotChunk, Pages: aotContext / aotPage}} {
+		m := devicetest.Check(t, d, f.spec(b), bounds)
+		for opcode, calls := range want {
+			if got := m.Count(opcode, "") + m.Count(opcode+"-start", ""); got != calls {
+				t.Errorf("%s has %d of %s; want %d", b, got, opcode, calls)
+			}
+		}
 	}
 }
 
@@ -65,7 +69,7 @@ const (
 )
 
 func checkForward(t *testing.T, d *device.Device, c model.Config) {
-	f := forwardFor(c)
+	f := forwardFor(t, c, 1)
 	plan := aotRequest(c)
 	if devicetest.Full() {
 		plan.StepTokens = aotSlots + 4*aotChunk
@@ -102,9 +106,15 @@ func aotBuckets() (list []Bucket) {
 	return list
 }
 
-func forwardFor(c model.Config) *forward {
-	f := &forward{config: c, positions: c.MaxPositions, pages: 2 * 4 * aotSlots * aotContext / aotPage, pageTokens: aotPage, kvType: dtypes.BFloat16}
-	for _, s := range model.Layout(c) {
+// forwardFor is what each of so many devices runs of a model.
+func forwardFor(t *testing.T, whole model.Config, devices int) *forward {
+	c, err := whole.Share(devices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &forward{devices: devices, config: c, positions: c.MaxPositions, pages: 2 * 4 * aotSlots * aotContext / aotPage, pageTokens: aotPage, kvType: dtypes.BFloat16}
+	for _, s := range model.Layout(whole) {
+		s.Dims = s.ShareDims(devices)
 		f.weights = append(f.weights, s.Shape(dtypes.BFloat16))
 	}
 	return f

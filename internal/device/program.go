@@ -99,7 +99,7 @@ func (p *Program) check() error {
 
 // build traces and compiles the graph. This is the border at which panics of graph functions become errors.
 func (p *Program) build(s Spec) (err error) {
-	r := &request{aliases: map[int]int{}}
+	r := &request{aliases: map[int]int{}, devices: p.devices}
 	for _, i := range p.aliased {
 		r.aliases[i] = p.params[i].Alias
 	}

@@ -17,6 +17,7 @@ import (
 type request struct {
 	number  int64
 	aliases map[int]int // parameter -> output
+	devices int         // that run the program
 	library string      // name under which the module's functions are kept instead of being compiled; "" = compile
 
 	captured bool
@@ -85,5 +86,5 @@ func rewrite(kind Kind, text string) (interposer.Rewritten, error) {
 			return none, err
 		}
 	}
-	return interposer.Rewritten{Text: m.String(), Done: func(c interposer.Compiled) { r.compiled = c }}, nil
+	return interposer.Rewritten{Text: m.String(), Devices: r.devices, Done: func(c interposer.Compiled) { r.compiled = c }}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/hlo"
 )
 
 // Full says that tests are to compile whole models and every Bucket, not cuts of them (`make cuda-aot-full`).
@@ -28,15 +29,17 @@ func H200(t testing.TB) *device.Device {
 type Bounds struct {
 	TemporaryBytes int64 // besides arguments and results, at most
 	CopyBytes      int64 // a single copy of an array is smaller than this; 0 = of any size
+	Devices        int   // that run it; 0 = 1
 }
 
-// Check compiles a program for a target and holds it to its bounds. That all aliases are kept is checked by the compilation itself.
-func Check(t testing.TB, d *device.Device, s device.Spec, b Bounds) device.ProgramInfo {
+// Check compiles a program for a target, holds it to its bounds, and returns it as the compiler left it. That all aliases are kept is checked by
+// the compilation itself.
+func Check(t testing.TB, d *device.Device, s device.Spec, b Bounds) *hlo.Module {
 	t.Helper()
-	p, err := d.Compile(s)
+	p, err := d.CompileAcross(max(1, b.Devices), s)
 	if err != nil {
 		t.Errorf("%v", err)
-		return device.ProgramInfo{}
+		return &hlo.Module{}
 	}
 	defer p.Close()
 	info := p.Info()
@@ -45,16 +48,16 @@ func Check(t testing.TB, d *device.Device, s device.Spec, b Bounds) device.Progr
 	if info.TemporaryBytes > b.TemporaryBytes {
 		t.Errorf("%s needs %.1f MiB of temporary memory; the plan has %.1f", s.Name, mib(info.TemporaryBytes), mib(b.TemporaryBytes))
 	}
-	checkCopies(t, p, s.Name, b.CopyBytes)
-	return info
-}
-
-func checkCopies(t testing.TB, p *device.Program, name string, bytes int64) {
-	t.Helper()
 	m, err := p.Optimized()
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkCopies(t, m, s.Name, b.CopyBytes)
+	return m
+}
+
+func checkCopies(t testing.TB, m *hlo.Module, name string, bytes int64) {
+	t.Helper()
 	for _, i := range m.Instructions {
 		if i.InMemory && i.Opcode == "copy" && bytes > 0 && i.Shape.Bytes() >= bytes {
 			t.Errorf("%s copies %.1f MiB: %s in %s", name, mib(i.Shape.Bytes()), i.Name, i.Computation)

@@ -66,6 +66,16 @@ func Parse(data []byte) (*Module, error) {
 	return m, nil
 }
 
+// Count is how many operations of a kind there are; of custom calls, those of a target.
+func (m *Module) Count(opcode, target string) (n int) {
+	for _, i := range m.Instructions {
+		if i.Opcode == opcode && i.Target == target {
+			n++
+		}
+	}
+	return n
+}
+
 // parse reads a HloModuleProto. A computation that a fusion calls has no results in memory.
 func (m *Module) parse(data []byte) error {
 	fused := map[int64]bool{}

@@ -52,7 +52,7 @@ func interposerCompile(slot C.int, args *C.Client_Compile_Args) (failed unsafe.P
 
 // compileForTarget compiles the program where it cannot be loaded; so it always returns an error.
 func (p *registered) compileForTarget(program Rewritten) unsafe.Pointer {
-	compiled, err := p.Target.compile(program.Text)
+	compiled, err := p.Target.compile(program.Text, max(1, program.Devices))
 	if err != nil {
 		return newError(err.Error())
 	}

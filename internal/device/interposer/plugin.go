@@ -48,8 +48,9 @@ type Config struct {
 
 // Rewritten is a program as it goes to the compiler.
 type Rewritten struct {
-	Text string
-	Done func(Compiled) // told once the executable exists; may be nil
+	Text    string
+	Devices int            // that a Target's compiler is told of, each of which runs the program; 0 = 1
+	Done    func(Compiled) // told once the executable exists; may be nil
 }
 
 // Compiled describes a fresh executable.
