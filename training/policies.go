@@ -2,25 +2,20 @@ package training
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/gomlx/compute/dtypes"
 
 	"astro/engine"
 	"astro/feedback"
 	"astro/internal/device"
-	"astro/internal/fault"
 	"astro/model"
 	"astro/training/checkpoint"
+
+	"github.com/gomlx/compute/dtypes"
 )
 
 // What changes of policies may answer.
@@ -71,132 +66,6 @@ type Policies struct {
 type canary struct {
 	version int64
 	percent int
-}
-
-// Start is what a server begins with.
-type Start struct {
-	Path    string // folder of the weights
-	Version int64
-	Notes   []string // what was passed over, and why
-}
-
-// Begin chooses what to serve: the version that was served last, or the newest one before it whose checkpoint is whole. base is the
-// model's folder, which is version 1 of a new store.
-func Begin(ctx context.Context, store *feedback.Store, base string) (Start, error) {
-	base, err := filepath.Abs(base)
-	if err != nil {
-		return Start{}, err
-	}
-	all, serving, err := store.Policies(ctx)
-	if err != nil {
-		return Start{}, err
-	}
-	if len(all) == 0 {
-		return Start{Path: base, Version: 1}, nil
-	}
-	if all[0].Path != base {
-		return Start{}, fmt.Errorf("the store %s began with the model %s, not with %s: give it that model, or another --store", store.Path(), all[0].Path, base)
-	}
-	s := Start{}
-	for i := len(all) - 1; i >= 0; i-- {
-		p := all[i]
-		if p.Version > serving || p.State != feedback.Published || p.Path == "" {
-			continue
-		}
-		if p.Version == 1 {
-			return Start{Path: base, Version: 1, Notes: s.Notes}, nil
-		}
-		sum, err := checkpoint.Verify(p.Path)
-		if err == nil && string(sum) == string(p.ManifestSHA256) {
-			return Start{Path: p.Path, Version: p.Version, Notes: s.Notes}, nil
-		}
-		if err == nil {
-			err = errors.New("it is not the checkpoint that was published")
-		}
-		s.Notes = append(s.Notes, fmt.Sprintf("version %d is passed over: %v", p.Version, err))
-	}
-	return Start{Path: base, Version: 1, Notes: s.Notes}, nil
-}
-
-// OpenPolicies knows what the store knows. The engine must serve start. Checkpoints that the store does not know are of updates that
-// never came to be; they are removed.
-func OpenPolicies(ctx context.Context, c PoliciesConfig, start Start) (*Policies, error) {
-	if c.KeepLoaded == 0 {
-		c.KeepLoaded = 2
-	}
-	if c.KeepStored == 0 {
-		c.KeepStored = 5
-	}
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
-	if c.Manual && c.KeepLoaded < minLoadedManual {
-		return nil, fmt.Errorf("%d policy versions stay on the device: want at least %d where candidates wait, for the newest one and a canary", c.KeepLoaded, minLoadedManual)
-	}
-	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the folder of checkpoints: %w", err)
-	}
-	base, err := model.LoadConfig(c.Base)
-	if err != nil {
-		return nil, err
-	}
-	p := &Policies{config: c, serving: start.Version, newest: start.Version, turn: make(chan struct{}, 1), checkpointBytes: momentsOf * 4 * uint64(base.Params())}
-	all, serving, err := c.Store.Policies(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, known := range all {
-		p.newest = max(p.newest, known.Version)
-	}
-	switch {
-	case len(all) == 0:
-		err = p.addBase(ctx)
-	case serving != start.Version:
-		err = c.Store.Serve(ctx, feedback.Turn{Version: start.Version, Replaced: serving, State: feedback.Bad, Reason: "its checkpoint is damaged"})
-	}
-	if err == nil && c.Manual {
-		p.line, err = p.waitingLine(ctx, all)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open the policies: %w", err)
-	}
-	for _, note := range start.Notes {
-		c.Log.Warn("a policy cannot be served", "reason", note)
-	}
-	return p, p.removeOrphans(all)
-}
-
-// addBase makes the model that is served version 1.
-func (p *Policies) addBase(ctx context.Context) error {
-	base, err := filepath.Abs(p.config.Base)
-	if err != nil {
-		return err
-	}
-	return p.config.Store.AddPolicy(ctx, feedback.Policy{Version: 1, State: feedback.Published, Path: base, ManifestSHA256: []byte{}})
-}
-
-// removeOrphans removes folders of the checkpoint directory that no policy has, and those that were not written to their end. A folder
-// whose store was moved is known by its name.
-func (p *Policies) removeOrphans(all []feedback.Policy) error {
-	known := map[string]bool{}
-	for _, policy := range all {
-		known[filepath.Base(policy.Path)] = true
-	}
-	dirs, err := os.ReadDir(p.config.Dir)
-	if err != nil {
-		return fmt.Errorf("look for orphans: %w", err)
-	}
-	for _, dir := range dirs {
-		name := dir.Name()
-		if half := strings.HasPrefix(name, checkpoint.HalfPrefix); !half && (!strings.HasPrefix(name, "v") || known[name]) {
-			continue
-		}
-		p.config.Log.Info("a checkpoint that was never published is removed", "folder", filepath.Join(p.config.Dir, name))
-		if err := os.RemoveAll(filepath.Join(p.config.Dir, name)); err != nil {
-			return fmt.Errorf("remove an orphan: %w", err)
-		}
-	}
-	return nil
 }
 
 // learn waits for the turn to learn; done gives it back.
@@ -410,115 +279,4 @@ func (p *Policies) List(ctx context.Context) (all []Known, serving, canaryVersio
 		canaryVersion, percent = c.version, c.percent
 	}
 	return all, p.serving, canaryVersion, percent, nil
-}
-
-// Candidate is a policy that was learned and is on the device, for those who name its version; it is not in the store yet.
-type Candidate struct {
-	Version, Parent int64
-	changes         int64
-}
-
-// wants is the dtype that weights on a device should have for Propose: that which is served where they need not be copied, else f32.
-func (p *Policies) wants(from *device.Device) dtypes.DType {
-	if from == p.config.Device {
-		return p.config.DType
-	}
-	return dtypes.Float32
-}
-
-// Propose puts weights, which it owns from now on, onto the device that serves, under a new version. from is where they are. They are f32,
-// or there as they are served already.
-func (p *Policies) Propose(w *model.Weights, from *device.Device) (Candidate, error) {
-	if from != p.config.Device || p.config.DType != w.Tensors[0].DType() {
-		copied, err := w.Copy(p.config.Device.Backend(), p.config.DType)
-		w.Free()
-		if err != nil {
-			return Candidate{}, err
-		}
-		w = copied
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c := Candidate{Version: p.newest + 1, Parent: p.tip(), changes: p.changes}
-	if err := p.hold(c.Version, w); err != nil {
-		return Candidate{}, fmt.Errorf("propose version %d: %w", c.Version, err)
-	}
-	p.newest = c.Version
-	return c, nil
-}
-
-// errOvertaken says that somebody promoted or rolled back while an update was made.
-var errOvertaken = errors.New("another version was made the served one meanwhile")
-
-// Publish makes a candidate the served policy, or with Manual one that waits to be promoted: its checkpoint is durable first, then the store's transaction makes it true together
-// with what it was learned from, then the engine swaps. content must be the trainer's that proposed it. Nobody waits for the disk: a
-// rollback meanwhile goes first, and Publish gives errOvertaken. After an error nothing of the checkpoint is left.
-func (p *Policies) Publish(ctx context.Context, c Candidate, content checkpoint.Content, u feedback.Update, eval json.RawMessage) error {
-	path, err := filepath.Abs(filepath.Join(p.config.Dir, fmt.Sprintf("v%09d", c.Version)))
-	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err // from here on it goes to its end
-	}
-	err = checkpoint.SaveAt(path, content, p.config.Extra)
-	var sum []byte
-	if err == nil {
-		sum, err = checkpoint.Verify(path)
-	}
-	if err == nil {
-		fault.Point(fault.PublishBefore)
-		u.Parent, u.Applied, u.Serve = c.Parent, true, !p.config.Manual
-		u.Policy = &feedback.Policy{Version: c.Version, Parent: c.Parent, State: feedback.Published, Path: path, ManifestSHA256: sum, Eval: eval}
-		if p.config.Manual {
-			u.Policy.State = feedback.Candidate
-		}
-		err = p.commit(ctx, c, u)
-	}
-	switch {
-	case errors.Is(err, feedback.ErrBroken):
-		return err // it may be true after the restart; a folder that is not is removed then
-	case err != nil:
-		return errors.Join(err, os.RemoveAll(path))
-	}
-	if err := p.removeStored(ctx); err != nil && ctx.Err() == nil { // the policy is served all the same; the next one tries again
-		p.config.Log.Warn("old checkpoints could not be removed", "error", err)
-	}
-	if p.config.Manual {
-		p.tell(ctx, c.Version)
-	}
-	return nil
-}
-
-// commit is the moment at which a candidate becomes the served policy, or begins to wait. An error says that it did not.
-func (p *Policies) commit(ctx context.Context, c Candidate, u feedback.Update) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if c.changes != p.changes {
-		return errOvertaken
-	}
-	if _, err := p.config.Store.Commit(context.WithoutCancel(ctx), u); err != nil { // who stops waiting does not know what is true
-		return err
-	}
-	fault.Point(fault.PublishAfter)
-	become := p.use
-	if p.config.Manual {
-		become = p.wait
-	}
-	if err := become(c.Version); err != nil { // the engine is closing: what is stored is served after the restart
-		p.config.Log.Error("a published policy could not be made current", "version", c.Version, "error", err)
-	}
-	fault.Point(fault.SwapAfter)
-	return nil
-}
-
-// Reject forgets a candidate; the store keeps why, and that what it was learned from is used up.
-func (p *Policies) Reject(ctx context.Context, c Candidate, u feedback.Update, reason string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.loaded = without(p.loaded, c.Version)
-	err := p.config.Engine.Drop(c.Version)
-	u.Parent, u.Applied, u.Reason = c.Parent, false, reason
-	_, failed := p.config.Store.Commit(ctx, u)
-	return errors.Join(err, failed)
 }

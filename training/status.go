@@ -1,6 +1,53 @@
 package training
 
-import "time"
+import (
+	"sync"
+	"time"
+)
+
+// status is what the outside sees.
+type status struct {
+	mu       sync.Mutex
+	now      Status
+	since    time.Time
+	paused   bool
+	asked    int  // updates that were asked for while paused
+	hindered bool // by the disk, or because nobody promotes
+}
+
+// Status says what the Loop does.
+type Status struct {
+	State        string // running, paused or stopped
+	Source       string
+	Phase        string // open, gather, score, learn, check, publish or wait
+	PhaseSeconds float64
+	Step         int // updates that made a version since the start
+	Reason       string
+	Version      int64
+	Counters     Counters
+}
+
+// Counters count since the start.
+type Counters struct {
+	Applied, Rejected, Failed uint64
+	Alarms                    uint64     // updates with a Gap above what it may be
+	Stale                     uint64     // rated completions that were too old when their turn came
+	KeyCapped, RaterCapped    uint64     // times that one had to wait because a key, a rater who rated it had its share
+	Share                     float64    // of the last update's time that was spent on learning itself
+	Last                      Numbers    // of the last update
+	Eval                      *Evaluated // the last; nil = none yet
+}
+
+// The phases.
+const (
+	phaseOpen    = "open"
+	phaseGather  = "gather"
+	phaseScore   = "score"
+	phaseLearn   = "learn"
+	phaseCheck   = "check"
+	phasePublish = "publish"
+	phaseWait    = "wait"
+)
 
 func (s *status) begin(source string) {
 	s.now, s.since = Status{State: "running", Source: source, Phase: phaseWait}, time.Now()

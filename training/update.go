@@ -8,27 +8,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gomlx/compute/dtypes"
-
 	"astro/feedback"
-	"astro/internal/device"
-	"astro/model"
 	"astro/training/grpo"
-	"astro/training/trainer"
 )
-
-// fromModel makes a Trainer of a model's folder, with moments of zero.
-func fromModel(d *device.Device, path string, loss trainer.Loss, schedule trainer.Config) (*trainer.Trainer, error) {
-	w, err := model.Load(path, d.Backend(), dtypes.Float32, nil)
-	if err != nil {
-		return nil, err
-	}
-	t, err := loss.NewTrainer(d, w, schedule)
-	if err != nil {
-		w.Free()
-	}
-	return t, err
-}
 
 // update is one on its way through the Loop.
 type update struct {
