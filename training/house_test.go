@@ -13,6 +13,7 @@ import (
 	"astro/engine"
 	"astro/feedback"
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 	"astro/sampler"
 	"astro/training/grpo"
@@ -51,10 +52,7 @@ type house struct {
 func build(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir(), base: t.TempDir(), dtype: dtypes.Float32}
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := devicetest.Open(t, device.Go)
 	h.device = d
 	w, err := model.Random(model.Config{Vocab: vocab, Hidden: 16, Layers: 2, Heads: 2, KVHeads: 1, HeadDim: 8, FFN: 24, MaxPositions: 32,
 		NormEps: 1e-5, TiedHead: true, Rope: model.Rope{Theta: 1e4}, BOS: -1, EOS: answers(), InitStd: .1}, 3, d.Backend(), dtypes.Float32)

@@ -22,6 +22,7 @@ import (
 
 	"astro/feedback"
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 	"astro/training/recipe"
 )
@@ -56,10 +57,7 @@ func newLearner(t *testing.T, flags ...string) *learner {
 	if err := os.MkdirAll(l.model, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := devicetest.Open(t, device.Go)
 	w, err := model.Random(model.Config{Vocab: 70, Hidden: 32, Layers: 2, Heads: 2, KVHeads: 1, HeadDim: 16, FFN: 64, MaxPositions: 128, NormEps: 1e-5, TiedHead: true,
 		Rope: model.Rope{Theta: 1e4}, BOS: 1, EOS: []int32{2}, InitStd: .05}, 1, d.Backend(), dtypes.Float32)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/openai/openai-go/v3/option"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
@@ -71,10 +72,7 @@ func tokenizersModule(t *testing.T) string {
 // randomFolder writes a tiny random model whose vocabulary is the tokenizer's.
 func randomFolder(t *testing.T, name, tokenizerFile, configFile string) string {
 	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := devicetest.Open(t, device.Go)
 	text, err := os.ReadFile(tokenizerFile)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/training/recipe/recipetest"
 )
 
@@ -35,10 +36,7 @@ func instructionFile(t *testing.T) string {
 
 // The whole method from the command line: a tiny Llama that guesses sums is searched with, taught and judged; then nothing is made again.
 func TestRecipeMath(t *testing.T) {
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := devicetest.Open(t, device.Go)
 	sums := recipetest.Sums(14)
 	model, dir := recipetest.TaughtLlama(t, d, sums, 25), t.TempDir()
 	args := []string{"--model", model, "--problems", recipetest.File(t, recipetest.Lines(sums)), "--work", filepath.Join(dir, "work"), "--out", filepath.Join(dir, "out"),

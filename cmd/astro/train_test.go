@@ -15,6 +15,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 	"astro/training/countdown"
 	"astro/training/random"
@@ -35,10 +36,7 @@ func train(t *testing.T, args ...string) (string, error) {
 // weightsIn loads a model's folder.
 func weightsIn(t *testing.T, dir string) (all [][]float32) {
 	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := devicetest.Open(t, device.Go)
 	w, err := model.Load(dir, d.Backend(), dtypes.Float32, nil)
 	if err != nil {
 		t.Fatal(err)

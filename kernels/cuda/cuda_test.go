@@ -155,10 +155,7 @@ func results(t *testing.T, d *device.Device, s device.Spec, page int32) (all [][
 
 // gradient: the rule is the reference's, and its numbers those of the Go backend, which runs the reference alone.
 func gradient(t *testing.T, d *device.Device) {
-	plain, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	plain := devicetest.Open(t, device.Go)
 	got, err := results(t, d, small("gradient", true), 1)
 	if err != nil {
 		t.Fatal(err)

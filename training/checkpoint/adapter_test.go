@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
+	"astro/model/modeltest"
 
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -46,7 +49,7 @@ func TestAdapterIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Load(path, testDevice(t).Backend())
+	got, err := Load(path, devicetest.Open(t, device.Go).Backend())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +58,7 @@ func TestAdapterIsKept(t *testing.T) {
 		t.Errorf("got %+v; want %+v", a, b)
 	}
 	for _, pair := range [][2][]*tensors.Tensor{{a.Base, b.Base}, {a.Factors, b.Factors}, {got.M, want.M}, {got.V, want.V}, {got.Weights.Tensors, want.Weights.Tensors}} {
-		if len(pair[0]) == 0 || !slices.EqualFunc(flat(pair[0]), flat(pair[1]), slices.Equal[[]float32]) {
+		if len(pair[0]) == 0 || !modeltest.Same(pair[0], pair[1]) {
 			t.Error("a tensor differs")
 		}
 	}
@@ -86,7 +89,7 @@ func TestAdapterThatDoesNotFit(t *testing.T) {
 		if err := os.WriteFile(name, []byte(changed), 0o644); err != nil || !strings.Contains(changed, now) || strings.Contains(changed, old) {
 			t.Fatalf("%s is not in the manifest: %v", old, err)
 		}
-		if _, err := Load(path, testDevice(t).Backend()); err == nil || !strings.Contains(err.Error(), "cannot load the checkpoint") {
+		if _, err := Load(path, devicetest.Open(t, device.Go).Backend()); err == nil || !strings.Contains(err.Error(), "cannot load the checkpoint") {
 			t.Errorf("%s in place of %s: got %v", now, old, err)
 		}
 	}

@@ -10,27 +10,20 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
+	"astro/model/modeltest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
 )
-
-func testDevice(t *testing.T) *device.Device {
-	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
 
 // testContent is a tiny model with moments that differ from tensor to tensor.
 func testContent(t *testing.T, step int) Content {
 	t.Helper()
 	c := model.Config{Vocab: 8, Hidden: 8, Layers: 1, Heads: 2, KVHeads: 1, HeadDim: 4, FFN: 8, MaxPositions: 16, NormEps: 1e-5,
 		TiedHead: true, Rope: model.Rope{Theta: 1e4}, BOS: 1, EOS: []int32{2}, InitStd: .02}
-	w, err := model.Random(c, 1, testDevice(t).Backend(), dtypes.Float32)
+	w, err := model.Random(c, 1, devicetest.Open(t, device.Go).Backend(), dtypes.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,13 +39,6 @@ func testContent(t *testing.T, step int) Content {
 	return content
 }
 
-func flat(list []*tensors.Tensor) (all [][]float32) {
-	for _, t := range list {
-		all = append(all, tensors.MustCopyFlatData[float32](t))
-	}
-	return all
-}
-
 // What is saved is loaded, bit for bit, with the files that the owner added; and it is a model folder for everybody else.
 func TestSaveAndLoad(t *testing.T) {
 	want := testContent(t, 7)
@@ -62,12 +48,12 @@ func TestSaveAndLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Load(path, testDevice(t).Backend())
+	got, err := Load(path, devicetest.Open(t, device.Go).Backend())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, pair := range [][2][]*tensors.Tensor{{got.Weights.Tensors, want.Weights.Tensors}, {got.M, want.M}, {got.V, want.V}} {
-		if !slices.EqualFunc(flat(pair[0]), flat(pair[1]), slices.Equal[[]float32]) {
+		if !modeltest.Same(pair[0], pair[1]) {
 			t.Error("a tensor differs")
 		}
 	}
@@ -108,7 +94,7 @@ func TestNewest(t *testing.T) {
 		t.Fatal(err)
 	}
 	f(20)
-	if _, err := Load(filepath.Dir(damaged), testDevice(t).Backend()); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := Load(filepath.Dir(damaged), devicetest.Open(t, device.Go).Backend()); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a damaged checkpoint: got %v", err)
 	}
 	os.Remove(filepath.Join(parent, Name(20), manifestName)) // as if the crash came before the seal

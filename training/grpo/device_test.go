@@ -8,7 +8,6 @@ import (
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/gomlx/core/tensors"
 )
 
 var open = devicetest.Open
@@ -37,21 +36,6 @@ func tiny(t testing.TB, d *device.Device) *model.Weights {
 		NormEps: 1e-5, TiedHead: true, Rope: model.Rope{Theta: 1e4}, BOS: -1, EOS: answers(), InitStd: .1}, 3, d.Backend(), dtypes.Float32)
 	if err != nil {
 		t.Fatal(err)
-	}
-	return w
-}
-
-func flat(w *model.Weights) (all [][]float32) {
-	for _, t := range w.Tensors {
-		all = append(all, tensors.MustCopyFlatData[float32](t))
-	}
-	return all
-}
-
-func weightsOf(c model.Config, flat [][]float32) *model.Weights {
-	w := &model.Weights{Config: c}
-	for i, s := range model.Layout(c) {
-		w.Tensors = append(w.Tensors, tensors.FromFlatDataAndDimensions(flat[i], s.Dims...))
 	}
 	return w
 }

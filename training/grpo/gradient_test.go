@@ -9,6 +9,7 @@ import (
 
 	"astro/internal/device"
 	"astro/model"
+	"astro/model/modeltest"
 	"astro/training/trainer"
 )
 
@@ -72,7 +73,7 @@ func checkGradient(t *testing.T, d *device.Device, c Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := flat(w)
+	values := modeltest.Values(w.Tensors)
 	if loss := lossOf(t, l, w, batches, norm); !near(pending.Stats.Loss, loss, 1e-5) {
 		t.Errorf("the loss is %g; want %g", pending.Stats.Loss, loss)
 	}
@@ -81,9 +82,9 @@ func checkGradient(t *testing.T, d *device.Device, c Config) {
 		for _, at := range []int{len(values[i]) / 3, len(values[i]) - 1} {
 			was := values[i][at]
 			values[i][at] = was + h
-			up := lossOf(t, l, weightsOf(w.Config, values), batches, norm)
+			up := lossOf(t, l, modeltest.Weights(w.Config, values), batches, norm)
 			values[i][at] = was - h
-			down := lossOf(t, l, weightsOf(w.Config, values), batches, norm)
+			down := lossOf(t, l, modeltest.Weights(w.Config, values), batches, norm)
 			values[i][at] = was
 			if got, want := float64(grads[i][at]), (up-down)/(2*h); !near(got, want, 1e-3+.02*math.Abs(want)) {
 				t.Errorf("tensor %d, element %d: gradient %g; finite difference %g", i, at, got, want)
@@ -200,7 +201,7 @@ func TestLearnLeavesOutWhatHasNoContrast(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			weights[i] = flat(w)
+			weights[i] = modeltest.Values(w.Tensors)
 		}
 		same := func(x [2][][]float32) bool { return slices.EqualFunc(x[0], x[1], slices.Equal[[]float32]) }
 		if !same(grads) || !same(weights) || !reflect.DeepEqual(reports[0], reports[1]) {

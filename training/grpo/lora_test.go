@@ -7,6 +7,7 @@ import (
 
 	"astro/internal/device"
 	"astro/model"
+	"astro/model/modeltest"
 	"astro/training/trainer"
 
 	"github.com/gomlx/compute/dtypes"
@@ -32,7 +33,7 @@ func TestBanditIsLearnedWithLoRA(t *testing.T) {
 	c.Objective.Staleness.TIS, c.Mini = 2, 2
 	c.Optimizer.LoRA, c.Optimizer.PeakLR = trainer.LoRA{Rank: 4, Alpha: 8, Seed: 1}, 1e-2
 	base := outspoken(t, d)
-	before := flat(base)
+	before := modeltest.Values(base.Tensors)
 	var first, last Report
 	gap, meanGap := 0.0, 0.0
 	trained, err := Run(context.Background(), d, base, questions(), bandit, c, Work{}, func(r Report) {
@@ -55,7 +56,7 @@ func TestBanditIsLearnedWithLoRA(t *testing.T) {
 		t.Errorf("engine and trainer differ by %g, in the mean %g; want at most 1e-4 and 1e-6", gap, meanGap)
 	}
 	for i, s := range model.Layout(trained.Weights.Config) {
-		if same, frozen := slices.Equal(before[i], flat(trained.Weights)[i]), i == 0 || s.Norm(); same != frozen {
+		if same, frozen := slices.Equal(before[i], modeltest.Values(trained.Weights.Tensors)[i]), i == 0 || s.Norm(); same != frozen {
 			t.Errorf("%s stayed: %t; want %t", s.Name, same, frozen)
 		}
 	}

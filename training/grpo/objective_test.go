@@ -10,6 +10,7 @@ import (
 	"astro/engine"
 	"astro/internal/device"
 	"astro/model"
+	"astro/model/modeltest"
 	"astro/training/trainer"
 
 	"github.com/gomlx/compute/dtypes"
@@ -90,11 +91,11 @@ func learnerOf(t testing.TB, d *device.Device, c Config, grade Grader) *Learner 
 		if ref, err = tr.Snapshot(); err != nil {
 			t.Fatal(err)
 		}
-		values := flat(ref)
+		values := modeltest.Values(ref.Tensors)
 		for i := range values[0] {
 			values[0][i] += .05 * float32(i%5-2) // a reference that differs, or the KL part would have no gradient
 		}
-		ref = weightsOf(ref.Config, values)
+		ref = modeltest.Weights(ref.Config, values)
 	}
 	w, err := tr.Snapshot()
 	if err != nil {
@@ -199,7 +200,7 @@ func TestStepWithoutContrast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.EqualFunc(flat(before), flat(after), slices.Equal[[]float32]) {
+	if !modeltest.Same(before.Tensors, after.Tensors) {
 		t.Error("the weights changed")
 	}
 }

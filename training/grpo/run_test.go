@@ -7,11 +7,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"astro/internal/device"
+	"astro/model/modeltest"
 	"astro/training/trainer"
 )
 
@@ -43,7 +43,7 @@ func resumes(t *testing.T, l trainer.LoRA) {
 		if want := map[string]int{"stopped": 5, "killed": 4}[name]; steps[0] != want || steps[len(steps)-1] != c.Steps {
 			t.Errorf("%s: the second run made the steps %v; want %d to %d", name, steps, want, c.Steps)
 		}
-		if !slices.EqualFunc(flat(whole.Weights), flat(resumed.Weights), slices.Equal[[]float32]) || whole.Version != resumed.Version {
+		if !modeltest.Same(whole.Weights.Tensors, resumed.Weights.Tensors) || whole.Version != resumed.Version {
 			t.Errorf("%s: the resumed run ends with other weights, version %d; want %d", name, resumed.Version, whole.Version)
 		}
 		other := c

@@ -10,6 +10,7 @@ import (
 
 	"astro/internal/device"
 	"astro/model"
+	"astro/model/modeltest"
 	"astro/training/trainer"
 )
 
@@ -87,11 +88,11 @@ func learnerOf(t *testing.T, d *device.Device, c Config) *learner {
 	}
 	t.Cleanup(tr.Close)
 	w := tiny(t, d)
-	values := flat(w)
+	values := modeltest.Values(w.Tensors)
 	for i := range values[0] {
 		values[0][i] += .1 * float32(i%5-2)
 	}
-	return &learner{config: c, trainer: tr, reference: weightsOf(w.Config, values)}
+	return &learner{config: c, trainer: tr, reference: modeltest.Weights(w.Config, values)}
 }
 
 func testConfig(rows, rowTokens int, o Objective) Config {
@@ -124,16 +125,16 @@ func checkGradient(t *testing.T, l *learner) {
 	if t.Logf("z %v", worth.z); worth.z[steps] == 0 && worth.z[outcomes] == 0 || len(batches) < 2 {
 		t.Errorf("z is %v in %d batches; the test wants one above 0, and several", worth.z, len(batches))
 	}
-	values := flat(w)
+	values := modeltest.Values(w.Tensors)
 	const h = 3e-3
 	largest := 0.0
 	for i := range values {
 		for _, at := range []int{len(values[i]) / 3, len(values[i]) - 1} {
 			was := values[i][at]
 			values[i][at] = was + h
-			up := lossOf(t, l, weightsOf(w.Config, values), answers, batches, worth.z)
+			up := lossOf(t, l, modeltest.Weights(w.Config, values), answers, batches, worth.z)
 			values[i][at] = was - h
-			down := lossOf(t, l, weightsOf(w.Config, values), answers, batches, worth.z)
+			down := lossOf(t, l, modeltest.Weights(w.Config, values), answers, batches, worth.z)
 			values[i][at] = was
 			got, want := float64(grads[i][at]), (up-down)/(2*h)
 			if largest = max(largest, math.Abs(want)); !near(got, want, 3e-4+.02*math.Abs(want)) {

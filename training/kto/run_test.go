@@ -10,20 +10,18 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
+	"astro/model/modeltest"
 	"astro/training/random"
 	"astro/training/trainer"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/gomlx/core/tensors"
 )
 
 func open(t testing.TB) *device.Device {
 	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := devicetest.Open(t, device.Go)
 	return d
 }
 
@@ -36,21 +34,6 @@ func tiny(t testing.TB, d *device.Device) *model.Weights {
 		NormEps: 1e-5, TiedHead: true, Rope: model.Rope{Theta: 1e4}, BOS: -1, EOS: []int32{3}, InitStd: .1}, 3, d.Backend(), dtypes.Float32)
 	if err != nil {
 		t.Fatal(err)
-	}
-	return w
-}
-
-func flat(w *model.Weights) (all [][]float32) {
-	for _, t := range w.Tensors {
-		all = append(all, tensors.MustCopyFlatData[float32](t))
-	}
-	return all
-}
-
-func weightsOf(c model.Config, flat [][]float32) *model.Weights {
-	w := &model.Weights{Config: c}
-	for i, s := range model.Layout(c) {
-		w.Tensors = append(w.Tensors, tensors.FromFlatDataAndDimensions(flat[i], s.Dims...))
 	}
 	return w
 }
@@ -164,7 +147,7 @@ func TestRunResumes(t *testing.T) {
 		if want := map[string][]int{"stopped": {5, 6, 7}, "killed": {4, 5, 6, 7}}[name]; !slices.Equal(rounds, want) {
 			t.Errorf("%s: the second run made the rounds %v; want %v", name, rounds, want)
 		}
-		if !slices.EqualFunc(flat(whole), flat(resumed), slices.Equal[[]float32]) {
+		if !modeltest.Same(whole.Tensors, resumed.Tensors) {
 			t.Errorf("%s: the resumed run ends with other weights", name)
 		}
 		other := c
@@ -217,7 +200,7 @@ func TestOddAnswers(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 	})
-	if err != nil || !slices.EqualFunc(flat(w), flat(tiny(t, d)), slices.Equal[[]float32]) {
+	if err != nil || !modeltest.Same(w.Tensors, tiny(t, d).Tensors) {
 		t.Errorf("a round without labels changed the weights (%v)", err)
 	}
 	for want, a := range map[string]Answer{

@@ -5,16 +5,16 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
+	"astro/model/modeltest"
 	"astro/training/random"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // tiny is the recipe with a model and a schedule that a test has time for.
@@ -24,25 +24,9 @@ func tiny() Base {
 	return b.WithTokens(12 * 2 * b.RowTokens)
 }
 
-func goDevice(t *testing.T) *device.Device {
-	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func flat(w *model.Weights) (all [][]float32) {
-	for _, t := range w.Tensors {
-		all = append(all, tensors.MustCopyFlatData[float32](t))
-	}
-	return all
-}
-
 // A run that is stopped after five steps and started again ends with the very weights of one that was not.
 func TestTrainResumes(t *testing.T) {
-	d, b := goDevice(t), tiny()
+	d, b := devicetest.Open(t, device.Go), tiny()
 	whole, err := b.Train(context.Background(), d, Work{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +49,7 @@ func TestTrainResumes(t *testing.T) {
 	if steps != b.Optimizer.Steps-5 || resumed.Steps != whole.Steps {
 		t.Errorf("the second run made %d steps of %d; want to go on after 5", steps, b.Optimizer.Steps)
 	}
-	if !slices.EqualFunc(flat(whole.Weights), flat(resumed.Weights), slices.Equal[[]float32]) {
+	if !modeltest.Same(whole.Weights.Tensors, resumed.Weights.Tensors) {
 		t.Error("the resumed run ends with other weights")
 	}
 	b.Seed = 2
@@ -76,7 +60,7 @@ func TestTrainResumes(t *testing.T) {
 
 // The folder that a run writes is a model that loads with the same weights, and its card tells the figures and the command.
 func TestWriteModel(t *testing.T) {
-	d, b := goDevice(t), tiny()
+	d, b := devicetest.Open(t, device.Go), tiny()
 	trained, err := b.WithTokens(1).Train(context.Background(), d, Work{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +79,7 @@ func TestWriteModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.EqualFunc(flat(loaded), flat(trained.Weights), slices.Equal[[]float32]) {
+	if !modeltest.Same(loaded.Tensors, trained.Weights.Tensors) {
 		t.Error("the model that was written has other weights")
 	}
 	card, err := os.ReadFile(filepath.Join(dir, "README.md"))

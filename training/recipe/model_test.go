@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"testing"
 
+	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 	"astro/training/countdown"
 	"astro/training/random"
@@ -45,7 +47,7 @@ func TestCommittedModelIsOfThisRecipe(t *testing.T) {
 // The committed model, sampled through the engine, writes whole derivations and knows whether they are right. The bars are far
 // below the model card's figures, for the sample is small.
 func TestCommittedModelPlays(t *testing.T) {
-	d := goDevice(t)
+	d := devicetest.Open(t, device.Go)
 	w, err := model.Load(committed, d.Backend(), dtypes.Float32, nil)
 	if err != nil {
 		t.Fatal(err)

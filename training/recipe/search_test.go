@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"astro/engine"
+	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 	"astro/sampler"
 	"astro/training/countdown"
@@ -181,7 +183,7 @@ func TestCountdownProblemsAreChecked(t *testing.T) {
 // The committed model, in lock step on the go backend: its trees are valid, hold right and wrong ends, and are the same to the last bit
 // when they are searched again, in one go or from the second block on.
 func TestCommittedModelSearches(t *testing.T) {
-	d := goDevice(t)
+	d := devicetest.Open(t, device.Go)
 	w, err := model.Load(committed, d.Backend(), dtypes.Float32, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -5,25 +5,16 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
+	"astro/model/modeltest"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/gomlx/core/tensors"
 )
-
-func goDevice(t *testing.T) *device.Device {
-	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
 
 // fresh is a tiny model that knows nothing.
 func fresh(t *testing.T, d *device.Device) *model.Weights {
@@ -36,16 +27,9 @@ func fresh(t *testing.T, d *device.Device) *model.Weights {
 	return w
 }
 
-func flat(w *model.Weights) (all [][]float32) {
-	for _, t := range w.Tensors {
-		all = append(all, tensors.MustCopyFlatData[float32](t))
-	}
-	return all
-}
-
 // A run that is stopped in its second epoch and started again ends with the very weights of one that was not.
 func TestTrainResumes(t *testing.T) {
-	d, c, examples := goDevice(t), small(), stories()
+	d, c, examples := devicetest.Open(t, device.Go), small(), stories()
 	whole, err := Train(context.Background(), d, fresh(t, d), examples, c, Work{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +53,7 @@ func TestTrainResumes(t *testing.T) {
 	if steps != whole.Last.Step-stop || resumed.Last.Step != whole.Last.Step || resumed.Last.Tokens != whole.Last.Tokens {
 		t.Errorf("the second run made %d steps to %+v; want to go on after %d to %+v", steps, resumed.Last, stop, whole.Last)
 	}
-	if !slices.EqualFunc(flat(whole.Weights), flat(resumed.Weights), slices.Equal[[]float32]) {
+	if !modeltest.Same(whole.Weights.Tensors, resumed.Weights.Tensors) {
 		t.Error("the resumed run ends with other weights")
 	}
 	if whole.Last.Epoch != 3 {
@@ -83,7 +67,7 @@ func TestTrainResumes(t *testing.T) {
 
 // What has a weight is learned, what has none is not: of the two halves of each text only the first becomes likely.
 func TestTrainLearnsWhatHasWeight(t *testing.T) {
-	d, c := goDevice(t), small()
+	d, c := devicetest.Open(t, device.Go), small()
 	c.Epochs, c.Rows, c.RowTokens, c.Optimizer.PeakLR = 60, 2, 6, 2e-2
 	e := Example{Tokens: []int32{1, 5, 6, 7, 9, 10, 11}, Weights: []float32{0, 1, 1, 1, 0, 0, 0}}
 	var first, last Progress

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/training/recipe/learning"
 	"astro/training/recipe/recipetest"
 	"astro/training/recipe/stages"
@@ -34,10 +35,7 @@ func testConfig() Config {
 // testPipeline is a run of a tiny random Llama whose search is scripted.
 func testPipeline(t *testing.T, tell func(stages.Event)) *Pipeline {
 	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := devicetest.Open(t, device.Go)
 	c, sums := testConfig(), recipetest.Sums(14)
 	problems, err := Divide(recipetest.Lines(sums), nil, c.HeldOut, c.Validation)
 	if err != nil {

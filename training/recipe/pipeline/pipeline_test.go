@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 	"astro/training/recipe/stages"
 )
@@ -51,10 +52,7 @@ func shortConfig() (Config, error) {
 
 func testPipeline(t *testing.T, tell func(Event)) *Pipeline {
 	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := devicetest.Open(t, device.Go)
 	return &Pipeline{Config: testConfig(t), Dir: t.TempDir(), Device: d, Tell: tell}
 }
 
