@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -62,7 +63,7 @@ func TestBenchMathSurvivesKill(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for paused.Load() <= 102 { // three workers wait for answers: all 100 others were kept
+	for paused.Load() <= 102 || linesOf(filepath.Join(dir, "samples.jsonl")) < 100 { // three workers wait for answers, and all 100 others were kept
 		time.Sleep(5 * time.Millisecond)
 	}
 	c.Process.Kill()
@@ -82,6 +83,12 @@ func TestBenchMathSurvivesKill(t *testing.T) {
 			t.Errorf("compare as %s: %v: %s", format, err, text)
 		}
 	}
+}
+
+// linesOf counts the lines of a file, none where it is not there yet.
+func linesOf(path string) int {
+	data, _ := os.ReadFile(path)
+	return bytes.Count(data, []byte("\n"))
 }
 
 // folderOf is the content of the files of a folder.
