@@ -8,7 +8,7 @@ static int64_t panels_of(int64_t n) { return (n + PANEL - 1) / PANEL; }
 static int64_t grain(int64_t n) { return n / (4 * (int64_t)threads()) + 1; }
 
 // ---- products. A task is a panel of columns by some rows; it packs its panel by itself, which is little beside the product of many rows.
-enum { TILE = 96, BAND_ROWS = 128, CHUNKS = 12 };
+enum { TILE = 96, BAND_ROWS = 128, CHUNKS = 12 }; // CHUNKS: tasks of a thread, at least
 
 typedef struct {
   int64_t rows, in, out, chunk; // of y = x w; rows of a task

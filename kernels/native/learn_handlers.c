@@ -9,7 +9,8 @@ enum { MAX_SIDE = 1 << 22 }; // of a matrix, so that no product of two overflows
 #define BEGIN(f, who, operands, results)  \
   ffi_error *answer;                      \
   if (ffi_query(f, &answer)) return answer; \
-  if (ffi_operands(f) != (operands) || ffi_results(f) != (results)) return ffi_fail(f, "%s: wrong number of operands", who)
+  if (ffi_operands(f) != (operands) || ffi_results(f) != (results)) return ffi_fail(f, "%s: wrong number of operands", who); \
+  choose_threads()
 
 // is says that a buffer is f32 [rows, columns].
 static int is(const ffi_buffer *b, int64_t rows, int64_t columns) { return ffi_is(b, FFI_F32, 2) && b->dims[0] == rows && b->dims[1] == columns; }
