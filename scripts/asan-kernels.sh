@@ -19,7 +19,7 @@ trap 'rm -rf "$to"' EXIT
 
 files=()
 for file in "$source"/*.c; do
-  [[ $file == */handlers.c ]] || files+=("$file") # needs XLA; the tests of the package call it
+  [[ $file == *handlers.c ]] || files+=("$file") # needs XLA; the tests of the package call it
 done
 
 build() { # NAME SANITIZERS FILE...
@@ -32,6 +32,9 @@ say "operations, address and undefined behaviour, $rounds rounds from seed $seed
 "$cc" -g -O2 -Wall -Wextra -I"$source" -c "$source/testdata/driver.c" -o "$to/driver.o" # the plain loops, which would be slow; its buffers are watched
 build operations address,undefined "$to/driver.o" "${files[@]}"
 "$to/operations" "$rounds" "$seed"
+"$cc" -g -O2 -Wall -Wextra -I"$source" -c "$source/testdata/learning.c" -o "$to/learning.o"
+build learning address,undefined "$to/learning.o" "${files[@]}"
+"$to/learning" "$rounds" "$seed"
 for sanitizers in address,undefined thread; do
   say "the pool of threads, $sanitizers"
   build threads "$sanitizers" "$source/testdata/threads.c" "$source/threads.c"

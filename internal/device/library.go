@@ -65,6 +65,9 @@ type NativeCall struct {
 	Target     string // as in DeclareNative
 	Attributes map[string]any
 	Aliases    map[int]int // result -> operand, as in CustomCall
+
+	Backward    Reference // as in Implementation, and so is SeesOutputs; they may depend on the attributes, too
+	SeesOutputs bool
 }
 
 // CallNative is Call of a function with a body that is one custom call on devices with native functions. Unlike with Call the reference may
@@ -73,7 +76,7 @@ func CallNative(n NativeCall, reference Reference, in ...*graph.Node) []*graph.N
 	h := fnv.New64a()
 	fmt.Fprint(h, n.Target, ";", attributeText(n.Target, n.Attributes))
 	name := fmt.Sprintf("%s_%016x", n.Name, h.Sum64())
-	theLibrary.implementOnce(name, Implementation{Body: func(kind Kind, f Signature) string {
+	theLibrary.implementOnce(name, Implementation{Backward: n.Backward, SeesOutputs: n.SeesOutputs, Body: func(kind Kind, f Signature) string {
 		if Natives(kind) != nil {
 			return ""
 		}

@@ -439,5 +439,7 @@ static void attend(const Queries *a) {
 }
 
 #include "draws.h"
+#include "learn_loops.h"
 
-#define MAKE(level) const Kernels kernels_##level = {product, normed, rounded, gated, added, turned, attend, draw}
+#define MAKE(level) const Kernels kernels_##level = {product, normed, rounded, gated, added, turned, attend, draw, \
+                                                          product_rows, product_turned, as_panels, as_turned_panels, attend_segment, attend_backward, normed_backward, gates, gates_backward}

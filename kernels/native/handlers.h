@@ -11,3 +11,14 @@ ffi_error *native_head(ffi_frame *f);
 ffi_error *native_copy(ffi_frame *f);
 ffi_error *native_draw(ffi_frame *f); // without attributes
 ffi_error *native_pack(ffi_frame *f);
+
+// Training's, in learn_handlers.c.
+ffi_error *native_dense(ffi_frame *f);
+ffi_error *native_dense_to_x(ffi_frame *f);
+ffi_error *native_dense_to_w(ffi_frame *f);
+ffi_error *native_norm_rows(ffi_frame *f); // with eps
+ffi_error *native_norm_rows_backward(ffi_frame *f);
+ffi_error *native_gate_rows(ffi_frame *f);
+ffi_error *native_gate_rows_backward(ffi_frame *f);
+ffi_error *native_segments(ffi_frame *f); // with scale
+ffi_error *native_segments_backward(ffi_frame *f);

@@ -1,5 +1,6 @@
 // The inner loops of one instruction set; body.h makes them, dispatch.c chooses.
 #pragma once
+#include "learn.h"
 #include "native.h"
 
 // Rounded is a block of activations for I8 and I4: x = scale * q.
@@ -26,6 +27,9 @@ typedef struct {
 // Positions that are summed up together; partial sums are joined in order.
 enum { SPAN = 256, QUERIES = 64 };
 
+// Queries of a segment that training asks at a time.
+enum { ASKING = 48 };
+
 typedef struct {
   // product is y[i*ld + 0..31] = sum over in of x row i times the panel, for prepared rows.
   void (*product)(int weights, const void *panel, const void *x, int64_t rows, int64_t in, float *y, int64_t ld);
@@ -39,6 +43,16 @@ typedef struct {
   void (*turned)(float *x, const float *cos, const float *sin, int64_t n);
   void (*attend)(const Queries *q);
   void (*draw)(const float *logits, int64_t vocab, const int32_t *parameters, int32_t *result);
+  // What follows is training's: see learn_loops.h.
+  void (*product_rows)(const float *panel, const float *x, int64_t stride, int64_t rows, int64_t in, float *y, int64_t ld);
+  void (*product_turned)(const float *panel, const float *x, int64_t stride, int64_t n, int64_t rows, float *y, int64_t ld);
+  void (*as_panels)(const float *x, int64_t stride, int64_t n, int64_t columns, float *to);
+  void (*as_turned_panels)(const float *x, int64_t stride, int64_t n, int64_t columns, float *to);
+  void (*attend_segment)(const Segmented *a, int64_t at, int64_t n, int64_t kv, float *room);
+  void (*attend_backward)(const Segmented *a, int64_t at, int64_t n, int64_t kv, float *room);
+  void (*normed_backward)(const float *x, const float *scale, const float *d_y, int64_t n, float eps, float *d_x, float *d_scale);
+  void (*gates)(const float *g, const float *u, int64_t n, float *y);
+  void (*gates_backward)(const float *g, const float *u, const float *d_y, int64_t n, float *d_g, float *d_u);
 } Kernels;
 
 extern const Kernels kernels_plain, kernels_avx2, kernels_avx512, kernels_vnni;

@@ -34,11 +34,28 @@ const (
 	TargetDraw      = "astro_draw" + version
 )
 
+// Those of training; learn_handlers.c says what each takes.
+const (
+	TargetDense            = "astro_dense" + version
+	TargetDenseToX         = "astro_dense_to_x" + version
+	TargetDenseToW         = "astro_dense_to_w" + version
+	TargetNormRows         = "astro_norm_rows" + version
+	TargetNormRowsBackward = "astro_norm_rows_backward" + version
+	TargetGateRows         = "astro_gate_rows" + version
+	TargetGateRowsBackward = "astro_gate_rows_backward" + version
+	TargetSegments         = "astro_segments" + version
+	TargetSegmentsBackward = "astro_segments_backward" + version
+)
+
 func init() {
 	for target, handler := range map[string]unsafe.Pointer{
 		TargetEmbed: C.native_embed, TargetAttention: C.native_attention, TargetMLP: C.native_mlp, TargetNorm: C.native_norm,
 		TargetHead: C.native_head, TargetCopy: C.native_copy, TargetPack: C.native_pack,
-		TargetDraw: C.native_draw,
+		TargetDraw:  C.native_draw,
+		TargetDense: C.native_dense, TargetDenseToX: C.native_dense_to_x, TargetDenseToW: C.native_dense_to_w,
+		TargetNormRows: C.native_norm_rows, TargetNormRowsBackward: C.native_norm_rows_backward,
+		TargetGateRows: C.native_gate_rows, TargetGateRowsBackward: C.native_gate_rows_backward,
+		TargetSegments: C.native_segments, TargetSegmentsBackward: C.native_segments_backward,
 	} {
 		device.DeclareNative(device.XLACPU, target, handler)
 	}

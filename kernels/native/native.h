@@ -85,6 +85,8 @@ void draws(const float *logits, int64_t rows, int64_t vocab, const int32_t *para
 // The pool of threads: tasks 0 to n-1 run on the caller and on those that are idle. One caller at a time has the threads, others work alone.
 typedef void (*Task)(void *arg, int64_t from, int64_t to);
 void parallel(Task task, void *arg, int64_t n, int64_t grain);
+// choose_threads has the calling thread work with others that run when nothing else does, if it is such a thread, until it calls it again.
+void choose_threads(void);
 void set_threads(int n);
 int threads(void);
 

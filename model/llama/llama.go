@@ -41,6 +41,9 @@ type Training struct {
 	// Checkpoints saves memory (Chen et al., arXiv 1604.06174): of each layer only what came into it is kept, and a backward pass computes
 	// the rest again, for a third more time.
 	Checkpoints bool
+
+	// Segments [seqs, tokens] i32, if any, say how rows are packed: attention is kernels.SelfAttention then, and Attend is not asked.
+	Segments *Node
 }
 
 // ForwardTraining is Forward for training; the hidden states are of how.Compute.
@@ -54,7 +57,13 @@ func ForwardTraining(c model.Config, weights []*Node, tokens, positions, cos, si
 
 func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend, how Training) *Node {
 	seqs, length := tokens.Shape().Dim(0), tokens.Shape().Dim(1)
-	cos, sin = rowsAt(cos, positions), rowsAt(sin, positions)
+	turns := angles{rowsAt(cos, positions), rowsAt(sin, positions), seqs}
+	mix := func(l int, qkv *Node) *Node {
+		if how.Segments != nil {
+			return kernels.SelfAttention(qkv, how.Segments, positions, cos, sin, c.Heads)
+		}
+		return turns.mix(c, qkv, func(q, k, v *Node) *Node { return attend(l, q, k, v) })
+	}
 	enter := func(x *Node) *Node { return x }
 	if how.Checkpoints {
 		enter = (*Node).Checkpoint
@@ -63,28 +72,38 @@ func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 	x := ConvertDType(kernels.AllGather(Gather(weights[0], Reshape(tokens, -1, 1))), how.Compute)
 	for l := range c.Layers {
 		w := weights[c.FirstLayer()+l*model.PerLayer:][:model.PerLayer]
-		x = attention(c, w[0], w[1], w[2], enter(x), cos, sin, seqs, func(q, k, v *Node) *Node { return attend(l, q, k, v) })
+		x = attention(c, w[0], w[1], w[2], enter(x), func(qkv *Node) *Node { return mix(l, qkv) })
 		x = mlp(c, w[3], w[4], w[5], x)
 	}
-	return Reshape(rmsNorm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
+	return Reshape(kernels.RMSNorm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
 }
 
-// attention adds attention to x [rows, hidden], rows being so many sequences of one length; cos and sin are of the rows.
-func attention(c model.Config, norm, qkv, out, x, cos, sin *Node, seqs int, attend func(q, k, v *Node) *Node) *Node {
-	rows := x.Shape().Dim(0)
-	h := kernels.Product(rmsNorm(x, norm, c.NormEps), qkv)
-	q := rotate(columns(h, 0, c.Heads, c.HeadDim), cos, sin)
-	k := rotate(columns(h, c.Heads, c.KVHeads, c.HeadDim), cos, sin)
+// attention adds attention to x [rows, hidden]; mix makes mixed values [rows, heads*headDim] of queries, keys and values side by side.
+func attention(c model.Config, norm, qkv, out, x *Node, mix func(qkv *Node) *Node) *Node {
+	mixed := mix(kernels.Product(kernels.RMSNorm(x, norm, c.NormEps), qkv))
+	return Add(x, kernels.AllReduce(kernels.Product(mixed, out)))
+}
+
+// angles are the cosines and sines of rows that are so many sequences of one length, [rows, 1, headDim/2].
+type angles struct {
+	cos, sin *Node
+	seqs     int
+}
+
+// mix cuts h [rows, (heads + 2 kvHeads) * headDim] into queries, keys and values, and turns the first two.
+func (a angles) mix(c model.Config, h *Node, attend func(q, k, v *Node) *Node) *Node {
+	rows := h.Shape().Dim(0)
+	q := kernels.Rotate(columns(h, 0, c.Heads, c.HeadDim), a.cos, a.sin)
+	k := kernels.Rotate(columns(h, c.Heads, c.KVHeads, c.HeadDim), a.cos, a.sin)
 	v := columns(h, c.Heads+c.KVHeads, c.KVHeads, c.HeadDim)
-	mixed := attend(perSeq(q, seqs, rows/seqs), perSeq(k, seqs, rows/seqs), perSeq(v, seqs, rows/seqs))
-	return Add(x, kernels.AllReduce(kernels.Product(Reshape(mixed, rows, c.Heads*c.HeadDim), out)))
+	mixed := attend(perSeq(q, a.seqs, rows/a.seqs), perSeq(k, a.seqs, rows/a.seqs), perSeq(v, a.seqs, rows/a.seqs))
+	return Reshape(mixed, rows, c.Heads*c.HeadDim)
 }
 
 // mlp adds the feed-forward network to x [rows, hidden].
 func mlp(c model.Config, norm, gateUp, down, x *Node) *Node {
-	h := kernels.Product(rmsNorm(x, norm, c.NormEps), gateUp)
-	gate, up := SliceAxis(h, 1, AxisRange(0, c.FFN)), SliceAxis(h, 1, AxisRange(c.FFN, 2*c.FFN))
-	return Add(x, kernels.AllReduce(kernels.Product(Mul(Mul(gate, Sigmoid(gate)), up), down)))
+	h := kernels.Product(kernels.RMSNorm(x, norm, c.NormEps), gateUp)
+	return Add(x, kernels.AllReduce(kernels.Product(kernels.Gated(h), down)))
 }
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].
@@ -101,15 +120,6 @@ func Head(c model.Config, weights []*Node) kernels.Head {
 	return kernels.Head{Matrix: weights[2]}
 }
 
-// rmsNorm scales each row of x [rows, hidden] to unit mean square, computed in f32 (Zhang & Sennrich, arXiv 1910.07467).
-// Div by Sqrt, for GoMLX has no gradient of Rsqrt.
-func rmsNorm(x, scale *Node, eps float64) *Node {
-	x32 := ConvertDType(x, dtypes.Float32)
-	meanSquare := ReduceAndKeep(Square(x32), ReduceMean, -1)
-	y := Div(x32, Sqrt(AddScalar(meanSquare, eps)))
-	return ConvertDType(Mul(y, ExpandLeftToRank(ConvertDType(scale, dtypes.Float32), 2)), x.DType())
-}
-
 // columns takes n heads of h [rows, heads*headDim], from the given head on: [rows, n, headDim].
 func columns(h *Node, from, n, headDim int) *Node {
 	return Reshape(SliceAxis(h, 1, AxisRange(from*headDim, (from+n)*headDim)), -1, n, headDim)
@@ -122,13 +132,4 @@ func perSeq(x *Node, seqs, length int) *Node {
 // rowsAt looks positions up in a table [positions, headDim/2]: [rows, 1, headDim/2], ready to meet [rows, heads, headDim/2].
 func rowsAt(table, positions *Node) *Node {
 	return ExpandDims(Gather(table, Reshape(positions, -1, 1)), 1)
-}
-
-// rotate turns the pairs (i, i+headDim/2) of x [rows, heads, headDim] by their position's angles (Su et al., arXiv 2104.09864).
-func rotate(x, cos, sin *Node) *Node {
-	half := x.Shape().Dim(2) / 2
-	a := ConvertDType(SliceAxis(x, 2, AxisRange(0, half)), dtypes.Float32)
-	b := ConvertDType(SliceAxis(x, 2, AxisRange(half, 2*half)), dtypes.Float32)
-	turned := Concatenate([]*Node{Sub(Mul(a, cos), Mul(b, sin)), Add(Mul(b, cos), Mul(a, sin))}, 2)
-	return ConvertDType(turned, x.DType())
 }

@@ -97,12 +97,14 @@ func (p Packed) attention(tokens, pages int) func([]*Node) []*Node {
 		positions, slots, table := cut(tokens, tokens), Reshape(cut(2*tokens, tokens), -1), cut(3*tokens, pages)
 		qkv := p.matrix(w, b.QKV, c.Hidden, (c.Heads+2*c.KVHeads)*c.HeadDim)
 		out := p.matrix(w, b.Out, c.Heads*c.HeadDim, c.Hidden)
-		y := attention(c, p.vector(w, b.AttnNorm), qkv, out, x, rowsAt(cos, positions), rowsAt(sin, positions), seqs, func(q, k, v *Node) *Node {
+		turns := angles{rowsAt(cos, positions), rowsAt(sin, positions), seqs}
+		attend := func(q, k, v *Node) *Node {
 			keys, values := p.pages(pool, layer)
 			keys, values = p.write(keys, slots, k), p.write(values, slots, v)
 			pool = p.setPages(pool, layer, keys, values)
 			return kernels.PagedAttention(q, keys, values, table, positions, Scale(c))
-		})
+		}
+		y := attention(c, p.vector(w, b.AttnNorm), qkv, out, x, func(h *Node) *Node { return turns.mix(c, h, attend) })
 		return []*Node{y, pool}
 	}
 }
@@ -177,7 +179,7 @@ func (p Packed) gateUp(w *Node) *Node {
 }
 
 func (p Packed) norm(in []*Node) []*Node {
-	return []*Node{rmsNorm(in[0], p.vector(in[1], p.model().Blob().FinalNorm), p.Config.NormEps)}
+	return []*Node{kernels.RMSNorm(in[0], p.vector(in[1], p.model().Blob().FinalNorm), p.Config.NormEps)}
 }
 
 func (p Packed) head(in []*Node) []*Node {

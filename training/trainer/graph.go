@@ -31,7 +31,13 @@ func batchOf(in []*Node, columns int) (b batchNodes, rest []*Node) {
 // distributions that the targets are of.
 func logprobs(c model.Config, o Config, weights []*Node, b batchNodes) (ofTargets, entropies *Node) {
 	how := llama.Training{Compute: o.Compute.DType(), Checkpoints: o.LayerCheckpoints}
-	hidden := Reshape(llama.ForwardTraining(c, weights, b.inputs, b.positions, b.cos, b.sin, attention(c, b.segments), how), -1, c.Hidden)
+	var attend llama.Attend
+	if kernels.SegmentsNatively(device.KindOf(b.segments.Graph()), how.Compute, b.segments.Shape().Size()) {
+		how.Segments = b.segments
+	} else {
+		attend = attention(c, b.segments)
+	}
+	hidden := Reshape(llama.ForwardTraining(c, weights, b.inputs, b.positions, b.cos, b.sin, attend, how), -1, c.Hidden)
 	return kernels.TokenLogprobs(hidden, llama.Head(c, weights), Reshape(b.targets, -1), o.headChunk(hidden.Shape().Dim(0), c.Vocab))
 }
 
