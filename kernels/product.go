@@ -23,7 +23,7 @@ const (
 )
 
 func init() {
-	device.Implement("product", device.Implementation{Body: productBody})
+	device.Implement("product", device.Implementation{Body: productBody, Backward: productBackward})
 }
 
 // Product is x [rows, in] times w [in, out]: [rows, out], in the dtype of both. Its reference is a plain dot; a batch of decodes
@@ -34,6 +34,15 @@ func Product(x, w *Node) *Node {
 		return halfProduct.call(x, w)
 	}
 	return device.Call("product", func(in []*Node) []*Node { return []*Node{DotProduct(in[0], in[1])} }, x, w)[0]
+}
+
+// productBackward keeps what is multiplied in bf16 in bf16 (see halfEinsum).
+func productBackward(in []*Node) []*Node {
+	if in[0].DType() == dtypes.BFloat16 {
+		return halfProduct.backward(in)
+	}
+	x, w, adjoint := in[0], in[1], in[2]
+	return []*Node{einsum(halfProduct.toLeft, x.DType(), adjoint, w), einsum(halfProduct.toRight, w.DType(), x, adjoint)}
 }
 
 // productBody is another form of the product where that is faster.

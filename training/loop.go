@@ -479,7 +479,7 @@ func (l *Loop) open(s *session, path string) (err error) {
 		s.trainer, err = fromModel(l.device, path, loss, schedule)
 	} else {
 		var content checkpoint.Content
-		if content, err = checkpoint.Load(path, l.device.Backend()); err == nil {
+		if content, err = checkpoint.Load(path, l.device.Backend(), schedule.DType()); err == nil {
 			s.trainer, err = loss.Resume(l.device, content, schedule)
 		}
 	}

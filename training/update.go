@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gomlx/compute/dtypes"
-
 	"astro/feedback"
 	"astro/internal/device"
 	"astro/model"
@@ -19,7 +17,7 @@ import (
 
 // fromModel makes a Trainer of a model's folder, with moments of zero.
 func fromModel(d *device.Device, path string, loss trainer.Loss, schedule trainer.Config) (*trainer.Trainer, error) {
-	w, err := model.Load(path, d.Backend(), dtypes.Float32, nil)
+	w, err := model.Load(path, d.Backend(), schedule.DType(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ func Run(t *testing.T, d *device.Device) {
 	t.Run("Product", func(t *testing.T) { products(t, d) })
 	t.Run("TokenLogprobs", func(t *testing.T) { tokenLogprobs(t, d) })
 	t.Run("Half", func(t *testing.T) { halves(t, d) })
+	t.Run("LowRank", func(t *testing.T) { lowRank(t, d) })
 	t.Run("HalfLogprobs", func(t *testing.T) { halfLogprobs(t, d) })
 }
 

@@ -34,9 +34,12 @@ func Forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 
 // Training is how a forward pass runs that a gradient is wanted of.
 type Training struct {
-	// Compute is the dtype of hidden states and of the operands of products: Float32, or BFloat16 where the weights, which are f32, are
+	// Compute is the dtype of hidden states and of the operands of products: Float32, or BFloat16 where weights that are f32 are
 	// rounded for each product. Their gradients are f32; norms, rotations, scores and softmax are computed in f32 always.
 	Compute dtypes.DType
+
+	// Changes are what is trained of matrices of layers that are frozen themselves, by their places in the weights.
+	Changes map[int]kernels.LowRank
 
 	// Checkpoints saves memory (Chen et al., arXiv 1604.06174): of each layer only what came into it is kept, and a backward pass computes
 	// the rest again, for a third more time.
@@ -62,29 +65,30 @@ func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 	// [seqs*tokens, hidden]; rounded behind the Gather, so that gradients of a token's many rows are added up in the embedding's dtype
 	x := ConvertDType(kernels.AllGather(Gather(weights[0], Reshape(tokens, -1, 1))), how.Compute)
 	for l := range c.Layers {
-		w := weights[c.FirstLayer()+l*model.PerLayer:][:model.PerLayer]
-		x = attention(c, w[0], w[1], w[2], enter(x), cos, sin, seqs, func(q, k, v *Node) *Node { return attend(l, q, k, v) })
-		x = mlp(c, w[3], w[4], w[5], x)
+		at := c.FirstLayer() + l*model.PerLayer
+		matrix := func(i int) kernels.Matrix { return kernels.Matrix{W: weights[at+i], Change: how.Changes[at+i]} }
+		x = attention(c, weights[at], matrix(1), matrix(2), enter(x), cos, sin, seqs, func(q, k, v *Node) *Node { return attend(l, q, k, v) })
+		x = mlp(c, weights[at+3], matrix(4), matrix(5), x)
 	}
 	return Reshape(rmsNorm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
 }
 
 // attention adds attention to x [rows, hidden], rows being so many sequences of one length; cos and sin are of the rows.
-func attention(c model.Config, norm, qkv, out, x, cos, sin *Node, seqs int, attend func(q, k, v *Node) *Node) *Node {
+func attention(c model.Config, norm *Node, qkv, out kernels.Matrix, x, cos, sin *Node, seqs int, attend func(q, k, v *Node) *Node) *Node {
 	rows := x.Shape().Dim(0)
-	h := kernels.Product(rmsNorm(x, norm, c.NormEps), qkv)
+	h := qkv.Product(rmsNorm(x, norm, c.NormEps))
 	q := rotate(columns(h, 0, c.Heads, c.HeadDim), cos, sin)
 	k := rotate(columns(h, c.Heads, c.KVHeads, c.HeadDim), cos, sin)
 	v := columns(h, c.Heads+c.KVHeads, c.KVHeads, c.HeadDim)
 	mixed := attend(perSeq(q, seqs, rows/seqs), perSeq(k, seqs, rows/seqs), perSeq(v, seqs, rows/seqs))
-	return Add(x, kernels.AllReduce(kernels.Product(Reshape(mixed, rows, c.Heads*c.HeadDim), out)))
+	return Add(x, kernels.AllReduce(out.Product(Reshape(mixed, rows, c.Heads*c.HeadDim))))
 }
 
 // mlp adds the feed-forward network to x [rows, hidden].
-func mlp(c model.Config, norm, gateUp, down, x *Node) *Node {
-	h := kernels.Product(rmsNorm(x, norm, c.NormEps), gateUp)
+func mlp(c model.Config, norm *Node, gateUp, down kernels.Matrix, x *Node) *Node {
+	h := gateUp.Product(rmsNorm(x, norm, c.NormEps))
 	gate, up := SliceAxis(h, 1, AxisRange(0, c.FFN)), SliceAxis(h, 1, AxisRange(c.FFN, 2*c.FFN))
-	return Add(x, kernels.AllReduce(kernels.Product(Mul(Mul(gate, Sigmoid(gate)), up), down)))
+	return Add(x, kernels.AllReduce(down.Product(Mul(Mul(gate, Sigmoid(gate)), up))))
 }
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].

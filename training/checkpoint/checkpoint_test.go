@@ -62,7 +62,7 @@ func TestSaveAndLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Load(path, testDevice(t).Backend())
+	got, err := Load(path, testDevice(t).Backend(), dtypes.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestNewest(t *testing.T) {
 		t.Fatal(err)
 	}
 	f(20)
-	if _, err := Load(filepath.Dir(damaged), testDevice(t).Backend()); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := Load(filepath.Dir(damaged), testDevice(t).Backend(), dtypes.Float32); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a damaged checkpoint: got %v", err)
 	}
 	os.Remove(filepath.Join(parent, Name(20), manifestName)) // as if the crash came before the seal
