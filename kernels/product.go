@@ -39,8 +39,11 @@ func Product(x, w *Node) *Node {
 	return device.Call("product", func(in []*Node) []*Node { return []*Node{DotProduct(in[0], in[1])} }, x, w)[0]
 }
 
-// productBackward is the gradient to x and to w, from them and the adjoint of the product.
+// productBackward is the gradient to x and to w, from them and the adjoint of the product. What is multiplied in bf16 it keeps in bf16 (see halfEinsum).
 func productBackward(in []*Node) []*Node {
+	if in[0].DType() == dtypes.BFloat16 {
+		return halfProduct.backward(in)
+	}
 	x, w, adjoint := in[0], in[1], in[2]
 	of := func(name, equation string, a, b *Node) *Node {
 		return device.Call(name, func(in []*Node) []*Node { return []*Node{einsum(equation, in[0].DType(), in[0], in[1])} }, a, b)[0]

@@ -117,6 +117,20 @@ func build(c Config, backend compute.Backend, dtype dtypes.DType, progress Progr
 	return w, nil
 }
 
+// Upload puts one tensor on the device, or without a backend into the host's memory: read gives its values from element at on.
+func Upload(s TensorSpec, backend compute.Backend, dtype dtypes.DType, read func(values []float32, at int)) (*tensors.Tensor, error) {
+	mustBeWeightType(dtype)
+	var stage staging
+	return stage.upload(s, backend, dtype, func(s TensorSpec, dst put) {
+		values := make([]float32, runValues)
+		for at, n := 0, s.Len(); at < n; at += runValues {
+			values = values[:min(runValues, n-at)]
+			read(values, at)
+			dst(at, values)
+		}
+	})
+}
+
 // staging is host memory on the way to the device, kept from one tensor to the next.
 type staging struct {
 	f32  []float32

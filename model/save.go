@@ -50,20 +50,26 @@ func Save(dir string, w *Weights, dtype dtypes.DType) (err error) {
 // are stored as dtype (Float32 or BFloat16), as transformers does. Load and transformers read the folder; it has no tokenizer.
 // Only one tensor at a time is copied from the device.
 func SaveFiles(dir string, w *Weights, dtype dtypes.DType) error {
+	return SaveEach(dir, w.Config, dtype, func(at int, use func(*tensors.Tensor) error) error { return use(w.Tensors[at]) })
+}
+
+// SaveEach is SaveFiles of tensors that need not be there all at once: each hands use the one at a place in the Layout, once for each of its
+// parts.
+func SaveEach(dir string, c Config, dtype dtypes.DType, each func(at int, use func(*tensors.Tensor) error) error) error {
 	mustBeWeightType(dtype)
 	stored := map[dtypes.DType]safetensors.DType{dtypes.Float32: safetensors.F32, dtypes.BFloat16: safetensors.BF16}[dtype]
 	var entries []safetensors.Entry
-	for i, s := range Layout(w.Config) {
-		entries = append(entries, specEntries(s, w.Tensors[i], stored)...)
+	for i, s := range Layout(c) {
+		entries = append(entries, specEntries(s, stored, func(use func(*tensors.Tensor) error) error { return each(i, use) })...)
 	}
 	err := safetensors.WriteFile(filepath.Join(dir, safetensors.SingleName), entries, map[string]string{"format": "pt"})
 	if err != nil {
 		return err
 	}
-	if err := writeDurable(filepath.Join(dir, configName), encodeConfig(w.Config, dtype)); err != nil {
+	if err := writeDurable(filepath.Join(dir, configName), encodeConfig(c, dtype)); err != nil {
 		return err
 	}
-	if err := writeDurable(filepath.Join(dir, generationName), encodeGeneration(w.Config)); err != nil {
+	if err := writeDurable(filepath.Join(dir, generationName), encodeGeneration(c)); err != nil {
 		return err
 	}
 	return safetensors.SyncDir(dir)
@@ -79,18 +85,20 @@ func writeDurable(path string, text []byte) error {
 }
 
 // specEntries are the checkpoint's tensors inside one of ours. The last of them to be written lets the host copy go.
-func specEntries(s TensorSpec, x *tensors.Tensor, stored safetensors.DType) []safetensors.Entry {
+func specEntries(s TensorSpec, stored safetensors.DType, tensor func(use func(*tensors.Tensor) error) error) []safetensors.Entry {
 	var entries []safetensors.Entry
 	column := 0
 	for i, p := range s.Parts {
 		from, last := column, i == len(s.Parts)-1
 		column += p.Dims[0]
 		entries = append(entries, safetensors.Entry{Name: p.Name, DType: stored, Dims: p.Dims, Write: func(w io.Writer) error {
-			err := readHost(x, func(values reader) error { return writePart(w, s, p, from, values, stored) })
-			if last && x.IsOnAnyDevice() {
-				x.FinalizeLocal()
-			}
-			return err
+			return tensor(func(x *tensors.Tensor) error {
+				err := readHost(x, func(values reader) error { return writePart(w, s, p, from, values, stored) })
+				if last && x.IsOnAnyDevice() {
+					x.FinalizeLocal()
+				}
+				return err
+			})
 		}})
 	}
 	return entries

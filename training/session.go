@@ -9,8 +9,6 @@ import (
 	"astro/training/checkpoint"
 	"astro/training/grpo"
 	"astro/training/trainer"
-
-	"github.com/gomlx/compute/dtypes"
 )
 
 // session is what learns, on one line of versions. It ends when somebody promotes or rolls back, when a candidate is rejected, or when
@@ -74,7 +72,7 @@ func (l *Loop) open(s *session, path string) (err error) {
 		s.trainer, err = fromModel(l.device, path, loss, schedule)
 	} else {
 		var content checkpoint.Content
-		if content, err = checkpoint.Load(path, l.device.Backend()); err == nil {
+		if content, err = checkpoint.Load(path, l.device.Backend(), schedule.DType()); err == nil {
 			s.trainer, err = loss.Resume(l.device, content, schedule)
 		}
 	}
@@ -144,7 +142,7 @@ func (p *pinned) Version() int64 { return p.session.version }
 
 // fromModel makes a Trainer of a model's folder, with moments of zero.
 func fromModel(d *device.Device, path string, loss trainer.Loss, schedule trainer.Config) (*trainer.Trainer, error) {
-	w, err := model.Load(path, d.Backend(), dtypes.Float32, nil)
+	w, err := model.Load(path, d.Backend(), schedule.DType(), nil)
 	if err != nil {
 		return nil, err
 	}

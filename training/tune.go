@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/gomlx/compute/dtypes"
-
 	"astro/feedback"
 	"astro/model"
 	"astro/openai"
@@ -262,7 +260,7 @@ func (j *Jobs) imitate(ctx context.Context, job *openai.FineTuneJob, c sft.Confi
 	work := sft.Work{Dir: filepath.Join(j.config.Dir, job.ID)}
 	var last sft.Progress
 	err = j.config.Device.InBackground(func() error {
-		w, err := model.Load(known.Path, j.config.Device.Backend(), dtypes.Float32, nil)
+		w, err := model.Load(known.Path, j.config.Device.Backend(), c.Optimizer.DType(), nil)
 		if err != nil {
 			return err
 		}
@@ -279,7 +277,7 @@ func (j *Jobs) imitate(ctx context.Context, job *openai.FineTuneJob, c sft.Confi
 	if err != nil {
 		return tuned{}, err
 	}
-	version, err := j.publish(ctx, job, work.Dir, last)
+	version, err := j.publish(ctx, job, c.Schedule(c.Steps(examples)), work.Dir, last)
 	return tuned{version, int64(last.Tokens)}, err
 }
 
@@ -314,7 +312,7 @@ func (j *Jobs) made() string {
 const updatesPage = 500
 
 // publish makes the newest checkpoint of a supervised job the served policy.
-func (j *Jobs) publish(ctx context.Context, job *openai.FineTuneJob, dir string, last sft.Progress) (int64, error) {
+func (j *Jobs) publish(ctx context.Context, job *openai.FineTuneJob, schedule trainer.Config, dir string, last sft.Progress) (int64, error) {
 	path, err := checkpoint.Newest(dir)
 	if err != nil {
 		return 0, err
@@ -322,11 +320,16 @@ func (j *Jobs) publish(ctx context.Context, job *openai.FineTuneJob, dir string,
 	p, d := j.config.Policies, j.config.Device
 	var version int64
 	err = d.InBackground(func() error {
-		content, err := checkpoint.Load(path, d.Backend())
+		content, err := checkpoint.Load(path, d.Backend(), schedule.DType())
 		if err != nil {
 			return err
 		}
-		weights, err := content.Weights.Copy(d.Backend(), dtypes.Float32)
+		t, err := trainer.Resume(d, content, schedule)
+		if err != nil {
+			return err
+		}
+		defer t.Close()
+		weights, err := t.SnapshotAs(p.wants(d))
 		if err != nil {
 			return err
 		}
@@ -339,7 +342,7 @@ func (j *Jobs) publish(ctx context.Context, job *openai.FineTuneJob, dir string,
 			return err
 		}
 		version = c.Version
-		return p.Publish(ctx, c, content, feedback.Update{Job: job.ID, Report: report}, nil)
+		return p.Publish(ctx, c, t.Content(content.Owner), feedback.Update{Job: job.ID, Report: report}, nil)
 	})
 	if err == nil {
 		j.note(ctx, job.ID, j.made(), openai.TuneNote{Type: openai.TuneCheckpoint, Step: int64(last.Step),

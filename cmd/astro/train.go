@@ -84,7 +84,7 @@ func (t *trainFlags) open(ctx context.Context, o *trainer.Config, diagnostics io
 		return nil, nil, fmt.Errorf("--%w", err)
 	}
 	sayDisabled(diagnostics, d.Kind())
-	w, err := model.Load(t.model, d.Backend(), dtypes.Float32, nil)
+	w, err := model.Load(t.model, d.Backend(), o.DType(), nil)
 	return d, w, err
 }
 

@@ -29,6 +29,7 @@ func Run(t *testing.T, d *device.Device) {
 	RunLearning(t, d)
 	t.Run("TokenLogprobs", func(t *testing.T) { tokenLogprobs(t, d) })
 	t.Run("Half", func(t *testing.T) { halves(t, d) })
+	t.Run("LowRank", func(t *testing.T) { lowRank(t, d) })
 	t.Run("HalfLogprobs", func(t *testing.T) { halfLogprobs(t, d) })
 }
 

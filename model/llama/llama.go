@@ -34,9 +34,12 @@ func Forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 
 // Training is how a forward pass runs that a gradient is wanted of.
 type Training struct {
-	// Compute is the dtype of hidden states and of the operands of products: Float32, or BFloat16 where the weights, which are f32, are
+	// Compute is the dtype of hidden states and of the operands of products: Float32, or BFloat16 where weights that are f32 are
 	// rounded for each product. Their gradients are f32; norms, rotations, scores and softmax are computed in f32 always.
 	Compute dtypes.DType
+
+	// Changes are what is trained of matrices of layers that are frozen themselves, by their places in the weights.
+	Changes map[int]kernels.LowRank
 
 	// Checkpoints saves memory (Chen et al., arXiv 1604.06174): of each layer only what came into it is kept, and a backward pass computes
 	// the rest again, for a third more time.
@@ -71,17 +74,18 @@ func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 	// [seqs*tokens, hidden]; rounded behind the Gather, so that gradients of a token's many rows are added up in the embedding's dtype
 	x := ConvertDType(kernels.AllGather(Gather(weights[0], Reshape(tokens, -1, 1))), how.Compute)
 	for l := range c.Layers {
-		w := weights[c.FirstLayer()+l*model.PerLayer:][:model.PerLayer]
-		x = attention(c, w[0], w[1], w[2], enter(x), func(qkv *Node) *Node { return mix(l, qkv) })
-		x = mlp(c, w[3], w[4], w[5], x)
+		at := c.FirstLayer() + l*model.PerLayer
+		matrix := func(i int) kernels.Matrix { return kernels.Matrix{Values: weights[at+i], Change: how.Changes[at+i]} }
+		x = attention(c, weights[at], matrix(1), matrix(2), enter(x), func(qkv *Node) *Node { return mix(l, qkv) })
+		x = mlp(c, weights[at+3], matrix(4), matrix(5), x)
 	}
 	return Reshape(kernels.RMSNorm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
 }
 
 // attention adds attention to x [rows, hidden]; mix makes mixed values [rows, heads*headDim] of queries, keys and values side by side.
-func attention(c model.Config, norm, qkv, out, x *Node, mix func(qkv *Node) *Node) *Node {
-	mixed := mix(kernels.Product(kernels.RMSNorm(x, norm, c.NormEps), qkv))
-	return Add(x, kernels.AllReduce(kernels.Product(mixed, out)))
+func attention(c model.Config, norm *Node, qkv, out kernels.Matrix, x *Node, mix func(qkv *Node) *Node) *Node {
+	mixed := mix(qkv.Product(kernels.RMSNorm(x, norm, c.NormEps)))
+	return Add(x, kernels.AllReduce(out.Product(mixed)))
 }
 
 // angles are the cosines and sines of rows that are so many sequences of one length, [rows, 1, headDim/2].
@@ -101,9 +105,9 @@ func (a angles) mix(c model.Config, h *Node, attend func(q, k, v *Node) *Node) *
 }
 
 // mlp adds the feed-forward network to x [rows, hidden].
-func mlp(c model.Config, norm, gateUp, down, x *Node) *Node {
-	h := kernels.Product(kernels.RMSNorm(x, norm, c.NormEps), gateUp)
-	return Add(x, kernels.AllReduce(kernels.Product(kernels.Gated(h), down)))
+func mlp(c model.Config, norm *Node, gateUp, down kernels.Matrix, x *Node) *Node {
+	h := gateUp.Product(kernels.RMSNorm(x, norm, c.NormEps))
+	return Add(x, kernels.AllReduce(down.Product(kernels.Gated(h))))
 }
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].

@@ -8,21 +8,22 @@ import (
 	"astro/model"
 	"astro/model/safetensors"
 
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // adapterName is the file of an Adapter's tensors.
 const adapterName = "adapter.safetensors"
 
-// Adapter is a change of low rank that is trained in place of the weights (Hu et al., arXiv 2106.09685): of each of its matrices the
-// Weights hold Base + Alpha/Rank A B, so that who reads the folder as a model need not know of it.
+// Adapter is a change of low rank that is trained in place of the weights (Hu et al., arXiv 2106.09685): of each of its matrices
+// W + Alpha/Rank A B is served, and that is what the folder has as a model, so that who reads it as one need not know of the Adapter.
 type Adapter struct {
 	Rank     int      `json:"rank"`
 	Alpha    float64  `json:"alpha"`
 	Seed     uint64   `json:"seed"`     // of A
 	Matrices []string `json:"matrices"` // names in model.Layout, in its order
 
-	Base    []*tensors.Tensor `json:"-"` // the matrices as they were before, f32
 	Factors []*tensors.Tensor `json:"-"` // A [in, Rank] and B [Rank, out] of each matrix in turn, f32
 }
 
@@ -54,9 +55,9 @@ func trained(c model.Config, a *Adapter) ([]model.TensorSpec, error) {
 	return factors, err
 }
 
-// write puts the tensors into a checkpoint.
-func (a *Adapter) write(dir string, c model.Config) error {
-	_, matrices, factors, err := a.Specs(c)
+// write puts the factors into a checkpoint, and the matrices as they were.
+func (a *Adapter) write(dir string, w *model.Weights) error {
+	at, matrices, factors, err := a.Specs(w.Config)
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (a *Adapter) write(dir string, c model.Config) error {
 		entries = append(entries, entry(s.Name, s.Dims, a.Factors[i]))
 	}
 	for i, s := range matrices {
-		entries = append(entries, entry(basePrefix+s.Name, s.Dims, a.Base[i]))
+		entries = append(entries, entry(basePrefix+s.Name, s.Dims, w.Tensors[at[i]]))
 	}
 	return safetensors.WriteFile(filepath.Join(dir, adapterName), entries, nil)
 }
@@ -73,17 +74,32 @@ func (a *Adapter) write(dir string, c model.Config) error {
 // basePrefix comes before the names of matrices as they were.
 const basePrefix = "base."
 
-// read takes the tensors from a checkpoint.
-func (a *Adapter) read(dir string, c model.Config) error {
-	_, matrices, factors, err := a.Specs(c)
+// read takes the factors from a checkpoint, and the matrices as they were in place of those that are served.
+func (a *Adapter) read(dir string, w *model.Weights, backend compute.Backend, dtype dtypes.DType) error {
+	at, matrices, factors, err := a.Specs(w.Config)
 	if err != nil {
 		return err
 	}
-	all, err := readTensors(dir, adapterName, slices.Concat(factors, named(basePrefix, matrices)))
+	f, err := safetensors.OpenFile(filepath.Join(dir, adapterName))
 	if err != nil {
 		return err
 	}
-	a.Factors, a.Base = all[:len(factors):len(factors)], all[len(factors):]
+	defer f.Close()
+	if a.Factors, err = readTensors(f, adapterName, factors); err != nil {
+		return err
+	}
+	for j, s := range named(basePrefix, matrices) {
+		t, err := find(f, adapterName, s, safetensors.F32, safetensors.BF16)
+		if err != nil {
+			return err
+		}
+		was, err := model.Upload(s, backend, dtype, t.Floats)
+		if err != nil {
+			return err
+		}
+		w.Tensors[at[j]].MustFinalizeAll()
+		w.Tensors[at[j]] = was
+	}
 	return nil
 }
 

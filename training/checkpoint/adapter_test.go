@@ -14,15 +14,21 @@ import (
 	"astro/model"
 	"astro/model/modeltest"
 
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/dtypes/bfloat16"
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// adapted is testContent with an adapter on two matrices.
+// adapted is testContent with an adapter on two matrices, which are served as those of another model.
 func adapted(t *testing.T) Content {
 	t.Helper()
 	c := testContent(t, 3)
+	served, err := model.Random(c.Weights.Config, 2, devicetest.Open(t, device.Go).Backend(), dtypes.Float32)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.Adapter = &Adapter{Rank: 2, Alpha: 4, Seed: 1 << 63, Matrices: []string{"layer0_qkv", "layer0_down"}}
-	_, matrices, factors, err := c.Adapter.Specs(c.Weights.Config)
+	at, _, factors, err := c.Adapter.Specs(c.Weights.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,18 +44,25 @@ func adapted(t *testing.T) Content {
 		}
 		return all
 	}
-	c.Adapter.Base, c.Adapter.Factors, c.M, c.V = fill(matrices), fill(factors), fill(factors), fill(factors)
+	c.Adapter.Factors, c.M, c.V = fill(factors), fill(factors), fill(factors)
+	c.Served = func(i int, use func(*tensors.Tensor) error) error {
+		if slices.Contains(at, i) {
+			return use(served.Tensors[i])
+		}
+		return use(c.Weights.Tensors[i])
+	}
 	return c
 }
 
-// An adapter and its moments are loaded bit for bit; a checkpoint without one says nothing of it.
+// An adapter, its moments and the weights under it are loaded bit for bit; a reader of models gets what is served. A checkpoint without one says
+// nothing of it.
 func TestAdapterIsKept(t *testing.T) {
 	want := adapted(t)
 	path, err := Save(t.TempDir(), want, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Load(path, devicetest.Open(t, device.Go).Backend())
+	got, err := Load(path, devicetest.Open(t, device.Go).Backend(), dtypes.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,9 +70,23 @@ func TestAdapterIsKept(t *testing.T) {
 	if a.Rank != b.Rank || a.Alpha != b.Alpha || a.Seed != b.Seed || !slices.Equal(a.Matrices, b.Matrices) {
 		t.Errorf("got %+v; want %+v", a, b)
 	}
-	for _, pair := range [][2][]*tensors.Tensor{{a.Base, b.Base}, {a.Factors, b.Factors}, {got.M, want.M}, {got.V, want.V}, {got.Weights.Tensors, want.Weights.Tensors}} {
+	for _, pair := range [][2][]*tensors.Tensor{{a.Factors, b.Factors}, {got.M, want.M}, {got.V, want.V}, {got.Weights.Tensors, want.Weights.Tensors}} {
 		if len(pair[0]) == 0 || !modeltest.Same(pair[0], pair[1]) {
 			t.Error("a tensor differs")
+		}
+	}
+	served, err := model.Load(path, nil, dtypes.Float32, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range served.Tensors {
+		if err := want.Served(i, func(y *tensors.Tensor) error {
+			if !modeltest.Same([]*tensors.Tensor{x}, []*tensors.Tensor{y}) {
+				t.Errorf("tensor %d of the model is not what is served", i)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	if path, err = Save(t.TempDir(), testContent(t, 3), nil); err != nil {
@@ -70,6 +97,60 @@ func TestAdapterIsKept(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) || strings.Contains(string(manifest), "adapter") {
 		t.Errorf("a checkpoint without adapter: %v, %s", err, manifest)
 	}
+}
+
+// Weights that are frozen in bf16 are kept so, and loaded as whoever goes on wants them.
+func TestAdapterOnHalf(t *testing.T) {
+	want, d := adapted(t), devicetest.Open(t, device.Go)
+	half, err := want.Weights.Copy(d.Backend(), dtypes.BFloat16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := Save(t.TempDir(), want, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Weights = half
+	path, err := Save(t.TempDir(), want, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dtype := range []dtypes.DType{dtypes.BFloat16, dtypes.Float32} {
+		got, err := Load(path, d.Backend(), dtype)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, _, _, _ := got.Adapter.Specs(half.Config)
+		for _, i := range at {
+			if x := got.Weights.Tensors[i]; x.DType() != dtype || !slices.Equal(widened(x), widened(half.Tensors[i])) {
+				t.Errorf("tensor %d, loaded as %s, differs", i, dtype)
+			}
+		}
+	}
+	large, err := os.Stat(filepath.Join(whole, adapterName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := os.Stat(filepath.Join(path, adapterName))
+	n := int64(len(widened(half.Tensors[3])) + len(widened(half.Tensors[7])))
+	if err != nil || small.Size() > large.Size()-2*n+64 {
+		t.Errorf("%d bytes, %v; want 2 a weight less than the %d of f32", small.Size(), err, large.Size())
+	}
+}
+
+// widened are a tensor's values as f32.
+func widened(x *tensors.Tensor) (all []float32) {
+	x.MustConstFlatData(func(flat any) {
+		switch flat := flat.(type) {
+		case []float32:
+			all = slices.Clone(flat)
+		case []bfloat16.BFloat16:
+			for _, v := range flat {
+				all = append(all, v.Float32())
+			}
+		}
+	})
+	return all
 }
 
 // A manifest whose adapter does not suit the model, or its files, is an error.
@@ -89,7 +170,7 @@ func TestAdapterThatDoesNotFit(t *testing.T) {
 		if err := os.WriteFile(name, []byte(changed), 0o644); err != nil || !strings.Contains(changed, now) || strings.Contains(changed, old) {
 			t.Fatalf("%s is not in the manifest: %v", old, err)
 		}
-		if _, err := Load(path, devicetest.Open(t, device.Go).Backend()); err == nil || !strings.Contains(err.Error(), "cannot load the checkpoint") {
+		if _, err := Load(path, devicetest.Open(t, device.Go).Backend(), dtypes.Float32); err == nil || !strings.Contains(err.Error(), "cannot load the checkpoint") {
 			t.Errorf("%s in place of %s: got %v", now, old, err)
 		}
 	}

@@ -42,12 +42,16 @@ const maxManifestBytes = 1 << 20
 
 // Content is what a checkpoint holds.
 type Content struct {
-	Weights *model.Weights    // f32
+	Weights *model.Weights    // f32; with an Adapter as they are without it, f32 or bf16
 	Adapter *Adapter          // that is trained in place of the weights; nil = they are trained themselves
+	Served  Served            // with an Adapter, what Save writes as the model; nil after Load
 	M, V    []*tensors.Tensor // AdamW's moments, f32, in the order and shapes of the weights, or of the Adapter's Factors
 	Step    int               // updates made
 	Owner   json.RawMessage   // what the owner needs to go on: its settings and where its data stood
 }
+
+// Served hands use the tensor at a place in the Layout as it is served; it is use's until that returns.
+type Served func(at int, use func(*tensors.Tensor) error) error
 
 // Manifest is manifest.json.
 type Manifest struct {
@@ -155,13 +159,17 @@ func syncFiles(dir string) error {
 
 // fill writes the model, the adapter if there is one, and the moments.
 func fill(dir string, c Content) error {
-	if err := model.SaveFiles(dir, c.Weights, dtypes.Float32); err != nil {
+	served := c.Served
+	if c.Adapter == nil {
+		served = func(at int, use func(*tensors.Tensor) error) error { return use(c.Weights.Tensors[at]) }
+	}
+	if err := model.SaveEach(dir, c.Weights.Config, dtypes.Float32, served); err != nil {
 		return err
 	}
 	fault.Point(fault.CheckpointPartial)
 	specs, err := trained(c.Weights.Config, c.Adapter)
 	if err == nil && c.Adapter != nil {
-		err = c.Adapter.write(dir, c.Weights.Config)
+		err = c.Adapter.write(dir, c.Weights)
 	}
 	if err != nil {
 		return err
@@ -192,18 +200,19 @@ func seal(dir string, c Content) error {
 	return os.WriteFile(filepath.Join(dir, manifestName), append(text, '\n'), 0o644)
 }
 
-// Load reads the checkpoint in dir and checks every file against its manifest. The caller owns the tensors.
-func Load(dir string, backend compute.Backend) (Content, error) {
+// Load reads the checkpoint in dir, with the weights' matrices as dtype (Float32 or BFloat16), and checks every file against its manifest. The
+// caller owns the tensors.
+func Load(dir string, backend compute.Backend, dtype dtypes.DType) (Content, error) {
 	m, err := readManifest(dir)
 	if err != nil {
 		return Content{}, fmt.Errorf("cannot load the checkpoint %s: %w", dir, err)
 	}
 	c := Content{Step: m.Step, Owner: m.Owner, Adapter: m.Adapter}
-	if c.Weights, err = model.Load(dir, backend, dtypes.Float32, nil); err != nil {
+	if c.Weights, err = model.Load(dir, backend, dtype, nil); err != nil {
 		return Content{}, err
 	}
 	if c.Adapter != nil {
-		err = c.Adapter.read(dir, c.Weights.Config)
+		err = c.Adapter.read(dir, c.Weights, backend, dtype)
 	}
 	if err == nil {
 		c.M, c.V, err = readMoments(dir, c.Weights.Config, c.Adapter)
@@ -217,9 +226,9 @@ func Load(dir string, backend compute.Backend) (Content, error) {
 
 // Resume is Load for a run that goes on, with what the run kept of itself (Content.Owner); same says whether that is this run. other
 // ends the error for a checkpoint of another one: "run; use another folder", for instance.
-func Resume[O any](dir string, backend compute.Backend, other string, same func(O) bool) (Content, O, error) {
+func Resume[O any](dir string, backend compute.Backend, dtype dtypes.DType, other string, same func(O) bool) (Content, O, error) {
 	var was O
-	c, err := Load(dir, backend)
+	c, err := Load(dir, backend, dtype)
 	if err != nil {
 		return c, was, err
 	}

@@ -48,7 +48,7 @@ func TestSaveAndLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Load(path, devicetest.Open(t, device.Go).Backend())
+	got, err := Load(path, devicetest.Open(t, device.Go).Backend(), dtypes.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestNewest(t *testing.T) {
 		t.Fatal(err)
 	}
 	f(20)
-	if _, err := Load(filepath.Dir(damaged), devicetest.Open(t, device.Go).Backend()); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := Load(filepath.Dir(damaged), devicetest.Open(t, device.Go).Backend(), dtypes.Float32); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a damaged checkpoint: got %v", err)
 	}
 	os.Remove(filepath.Join(parent, Name(20), manifestName)) // as if the crash came before the seal

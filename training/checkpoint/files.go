@@ -2,9 +2,9 @@ package checkpoint
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +15,7 @@ import (
 	"astro/model"
 	"astro/model/safetensors"
 
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
@@ -57,15 +58,19 @@ func sum(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// entry streams an f32 tensor.
+// entry streams a tensor, f32 or bf16.
 func entry(name string, dims []int, t *tensors.Tensor) safetensors.Entry {
-	return safetensors.Entry{Name: name, DType: safetensors.F32, Dims: dims, Write: func(w io.Writer) error {
+	dtype := safetensors.F32
+	if t.DType() == dtypes.BFloat16 {
+		dtype = safetensors.BF16
+	}
+	return safetensors.Entry{Name: name, DType: dtype, Dims: dims, Write: func(w io.Writer) error {
 		var failed error
-		err := tensors.ConstFlatData(t, func(flat []float32) { failed = binary.Write(w, binary.LittleEndian, flat) })
-		if err != nil {
-			return err
+		err := t.ConstFlatData(func(flat any) { _, failed = w.Write(dtypes.UnsafeByteSliceFromAny(flat)) })
+		if t.IsOnAnyDevice() {
+			t.FinalizeLocal() // the host's copy
 		}
-		return failed
+		return errors.Join(err, failed)
 	}}
 }
 
@@ -75,33 +80,39 @@ func readMoments(dir string, c model.Config, a *Adapter) (m, v []*tensors.Tensor
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := readTensors(dir, optimizerName, slices.Concat(named("m.", specs), named("v.", specs)))
+	f, err := safetensors.OpenFile(filepath.Join(dir, optimizerName))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	all, err := readTensors(f, optimizerName, slices.Concat(named("m.", specs), named("v.", specs)))
 	if err != nil {
 		return nil, nil, err
 	}
 	return all[:len(specs):len(specs)], all[len(specs):], nil
 }
 
-// readTensors reads f32 tensors of a file.
-func readTensors(dir, name string, want []model.TensorSpec) ([]*tensors.Tensor, error) {
-	f, err := safetensors.OpenFile(filepath.Join(dir, name))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	byName := map[string]safetensors.Tensor{}
-	for _, t := range f.Tensors {
-		byName[t.Name] = t
-	}
+// readTensors reads f32 tensors of a file into the host's memory.
+func readTensors(f *safetensors.File, name string, want []model.TensorSpec) ([]*tensors.Tensor, error) {
 	var all []*tensors.Tensor
 	for _, s := range want {
-		t, ok := byName[s.Name]
-		if !ok || t.DType != safetensors.F32 || !slices.Equal(t.Dims, s.Dims) {
-			return nil, fmt.Errorf("%s has no tensor %s %v of type F32", name, s.Name, s.Dims)
+		t, err := find(f, name, s, safetensors.F32)
+		if err != nil {
+			return nil, err
 		}
 		values := make([]float32, t.Len())
 		t.Floats(values, 0)
 		all = append(all, tensors.FromFlatDataAndDimensions(values, s.Dims...))
 	}
 	return all, nil
+}
+
+// find is a tensor of the named file, in one of some types.
+func find(f *safetensors.File, name string, s model.TensorSpec, types ...safetensors.DType) (safetensors.Tensor, error) {
+	for _, t := range f.Tensors {
+		if t.Name == s.Name && slices.Contains(types, t.DType) && slices.Equal(t.Dims, s.Dims) {
+			return t, nil
+		}
+	}
+	return safetensors.Tensor{}, fmt.Errorf("%s has no tensor %s %v of type %v", name, s.Name, s.Dims, types)
 }

@@ -21,7 +21,7 @@ func NewLiveLearner(c Config, t *trainer.Trainer, s Sampler, problems []Problem,
 	l := &Learner{config: c, trainer: t, loss: c.Objective.Loss(), sampler: s, graders: graders{grade: grade, timeout: c.GradeTimeout},
 		problems: problems, prompts: newPrompts(len(problems), c.Seed, c.Band)}
 	if c.Objective.KL > 0 {
-		reference, err := t.Snapshot()
+		reference, err := t.SnapshotAs(t.Compute().DType())
 		if err != nil {
 			return nil, fmt.Errorf("cannot learn: copy the reference: %w", err)
 		}

@@ -167,7 +167,7 @@ func (r *run) parts(d *device.Device, w *model.Weights) (p *parts, err error) {
 			return nil, err
 		}
 		if c.Objective.KL > 0 {
-			p.reference, err = p.trainer.Snapshot()
+			p.reference, err = p.trainer.SnapshotAs(p.trainer.Compute().DType())
 		}
 	} else {
 		p.reference = w
@@ -186,7 +186,7 @@ func (r *run) parts(d *device.Device, w *model.Weights) (p *parts, err error) {
 
 // resume loads a checkpoint.
 func (r *run) resume(d *device.Device, path string, loss trainer.Loss, p *parts) error {
-	content, was, err := checkpoint.Resume(path, d.Backend(), "run: its settings or problems differ; use another folder, or those that it was made with", r.owner.same)
+	content, was, err := checkpoint.Resume(path, d.Backend(), r.owner.Config.schedule().DType(), "run: its settings or problems differ; use another folder, or those that it was made with", r.owner.same)
 	if err != nil {
 		return err
 	}

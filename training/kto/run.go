@@ -114,13 +114,13 @@ func (r *run) open(d *device.Device, w *model.Weights) (err error) {
 		return err
 	}
 	r.reference = nil
-	r.reference, err = r.trainer.Snapshot()
+	r.reference, err = r.trainer.SnapshotAs(r.trainer.Compute().DType())
 	return err
 }
 
 // resume loads a checkpoint.
 func (r *run) resume(d *device.Device, path string) error {
-	content, was, err := checkpoint.Resume(path, d.Backend(), "run: its settings or problems differ; use another folder, or those that it was made with", r.owner.same)
+	content, was, err := checkpoint.Resume(path, d.Backend(), r.config.schedule().DType(), "run: its settings or problems differ; use another folder, or those that it was made with", r.owner.same)
 	if err != nil {
 		return err
 	}

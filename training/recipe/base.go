@@ -182,7 +182,7 @@ func (b Base) start(d *device.Device, work Work) (*run, error) {
 // come.
 func (r *run) resume(d *device.Device, path string) error {
 	const other = "recipe; use another folder, or the flags that it was made with"
-	c, was, err := checkpoint.Resume(path, d.Backend(), other, func(was owner) bool { return reflect.DeepEqual(was.Recipe, r.recipe) })
+	c, was, err := checkpoint.Resume(path, d.Backend(), r.recipe.Optimizer.DType(), other, func(was owner) bool { return reflect.DeepEqual(was.Recipe, r.recipe) })
 	if err != nil {
 		return err
 	}

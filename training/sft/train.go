@@ -123,7 +123,7 @@ func start(d *device.Device, w *model.Weights, examples []Example, c Config, wor
 // resume loads a checkpoint and passes over the batches that it has seen.
 func (r *run) resume(d *device.Device, path string) error {
 	const other = "run: its settings or examples differ; use another folder, or those that it was made with"
-	c, _, err := checkpoint.Resume(path, d.Backend(), other, func(was owner) bool { return reflect.DeepEqual(was, r.owner) })
+	c, _, err := checkpoint.Resume(path, d.Backend(), r.owner.Config.Schedule(r.steps).DType(), other, func(was owner) bool { return reflect.DeepEqual(was, r.owner) })
 	if err != nil {
 		return err
 	}

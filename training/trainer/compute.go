@@ -8,7 +8,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 )
 
-// Compute is what a trainer multiplies in. Weights, both moments and gradients are f32 whatever it is, and so is what a checkpoint keeps;
+// Compute is what a trainer multiplies in. Whatever is trained is f32 with its moments and gradients, and so is what a checkpoint keeps;
 // training may go on in another one.
 type Compute string
 
@@ -16,8 +16,8 @@ type Compute string
 const (
 	F32 Compute = ""
 	// BF16 rounds hidden states and, for each product, weights to bf16, and adds up in f32. Norms, rotations, scores, softmax,
-	// log-probabilities and the loss are computed in f32. It is for GPUs, which multiply bf16 many times as fast; on processors it is right
-	// and no faster.
+	// log-probabilities and the loss are computed in f32. With LoRA the frozen weights are kept in bf16. It is for GPUs, which multiply bf16
+	// many times as fast; on processors it is right and no faster.
 	BF16 Compute = "bf16"
 )
 

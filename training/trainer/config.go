@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/gomlx/compute/dtypes"
 )
 
 // Config is how weights change. The zero value is not valid; start from Default.
@@ -47,6 +49,14 @@ func (c Config) Validate() error {
 		return fmt.Errorf("weight decay %g and clip norm %g must not be negative", c.WeightDecay, c.ClipNorm)
 	}
 	return errors.Join(c.LoRA.Validate(), c.Compute.Validate())
+}
+
+// DType is that of the matrices which a Trainer holds, and wants: Float32, or BFloat16 where they are frozen and products are of bf16.
+func (c Config) DType() dtypes.DType {
+	if c.LoRA.Rank > 0 {
+		return c.Compute.DType()
+	}
+	return dtypes.Float32
 }
 
 // wholeLogits is how many logits are not worth a loop over chunks, 64 MiB of them; chunkStep is what chunks are multiples of.

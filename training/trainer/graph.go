@@ -27,18 +27,24 @@ func batchOf(in []*Node, columns int) (b batchNodes, rest []*Node) {
 	return batchNodes{in[0], in[1], in[2], in[3], in[4], in[fixedBatchNodes:n], in[n], in[n+1]}, in[n+2:]
 }
 
+// weightNodes are weights in a graph, with what changes some of them.
+type weightNodes struct {
+	tensors []*Node
+	changes map[int]kernels.LowRank // by place in tensors
+}
+
 // logprobs are the log-probabilities [rows*tokens] f32 of the targets under the model; entropies, of the same shape, are those of the
 // distributions that the targets are of.
-func logprobs(c model.Config, o Config, weights []*Node, b batchNodes) (ofTargets, entropies *Node) {
-	how := llama.Training{Compute: o.Compute.DType(), Checkpoints: o.LayerCheckpoints}
+func logprobs(c model.Config, o Config, w weightNodes, b batchNodes) (ofTargets, entropies *Node) {
+	how := llama.Training{Compute: o.Compute.DType(), Changes: w.changes, Checkpoints: o.LayerCheckpoints}
 	var attend llama.Attend
 	if kernels.SegmentsNatively(device.KindOf(b.segments.Graph()), how.Compute, b.segments.Shape().Size()) {
 		how.Segments = b.segments
 	} else {
 		attend = attention(c, b.segments)
 	}
-	hidden := Reshape(llama.ForwardTraining(c, weights, b.inputs, b.positions, b.cos, b.sin, attend, how), -1, c.Hidden)
-	return kernels.TokenLogprobs(hidden, llama.Head(c, weights), Reshape(b.targets, -1), o.headChunk(hidden.Shape().Dim(0), c.Vocab))
+	hidden := Reshape(llama.ForwardTraining(c, w.tensors, b.inputs, b.positions, b.cos, b.sin, attend, how), -1, c.Hidden)
+	return kernels.TokenLogprobs(hidden, llama.Head(c, w.tensors), Reshape(b.targets, -1), o.headChunk(hidden.Shape().Dim(0), c.Vocab))
 }
 
 // attention is that of packed rows: in blocks where its scores are large, else dense.

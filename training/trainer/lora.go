@@ -8,9 +8,12 @@ import (
 	"strings"
 
 	"astro/internal/device"
+	"astro/kernels"
 	"astro/model"
+	"astro/model/llama"
 	"astro/training/checkpoint"
 
+	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -21,9 +24,9 @@ import (
 //
 // Matrices that read the same input are one tensor here (model.Layout), and then have one A: queries, keys and values share theirs.
 //
-// Memory: full training holds the weights, two moments, and while it accumulates gradients: 4 times the model. LoRA holds the matrices
-// twice, as they were and as they are served, and of A and B four copies, which are small: about 2 times the model. Programs see the
-// matrices as they are served, so that sampler and trainer compute with the same bits.
+// Memory: full training holds the weights, two moments, and while it accumulates gradients: 4 times the model in f32. LoRA holds the weights as
+// they were, in bf16 where products are, and of A and B four copies, which are small. Programs add A and B to a matrix where they multiply with it,
+// and round it as the served one is, so that sampler and trainer compute with the same numbers.
 type LoRA struct {
 	Rank     int     // 0 = full training
 	Alpha    float64 // 0 = Rank
@@ -112,91 +115,85 @@ func draw(a *checkpoint.Adapter, specs []model.TensorSpec) {
 	}
 }
 
-// adapt gives a Trainer an adapter at its first step. The weights that it changes become its base; the trainer gets copies of them.
-func (t *Trainer) adapt(w *model.Weights) error {
-	draw(t.adapter, t.trained)
-	for _, i := range t.changed {
-		t.adapter.Base = append(t.adapter.Base, w.Tensors[i])
-	}
-	merged, err := t.mergedTensors()
-	if err != nil {
-		free(t.adapter.Factors)
-		return err
-	}
-	t.weights = slices.Clone(w.Tensors)
+// changes are what the factors do to the weights, with the scale in B. It is as they are served: sampler and trainer multiply by the same numbers.
+func (t *Trainer) changes(factors []*Node) map[int]kernels.LowRank {
+	all, scale := map[int]kernels.LowRank{}, t.adapter.Alpha/float64(t.adapter.Rank)
 	for j, i := range t.changed {
-		t.weights[i] = merged[j]
+		all[i] = kernels.LowRank{A: factors[2*j], B: MulScalar(factors[2*j+1], scale)}
 	}
-	return nil
+	return all
 }
 
-// merge brings the weights up to date after the factors have changed. For a moment the old ones are gone: an error is the Trainer's end.
-func (t *Trainer) merge() error {
-	if t.adapter == nil {
-		return nil
+// rounded makes f32 weights those of a Trainer that keeps them in bf16. After an error they are still the caller's.
+func (t *Trainer) rounded(w []*tensors.Tensor) ([]*tensors.Tensor, error) {
+	dtype := t.config.DType()
+	if w[0].DType() == dtype {
+		return w, nil
 	}
-	kept := slices.Clone(t.weights)
-	for _, i := range t.changed {
-		kept[i].MustFinalizeAll()
-	}
-	merged, err := t.mergedTensors()
-	if err != nil {
-		t.weights = nil
-		t.lose(err)
-		return t.broken
-	}
-	for j, i := range t.changed {
-		kept[i] = merged[j]
-	}
-	t.weights = kept
-	return nil
-}
-
-// mergedTensors are the matrices that are changed, as they are now.
-func (t *Trainer) mergedTensors() ([]*tensors.Tensor, error) {
-	p, err := t.program(t.mergeSpec())
+	p, err := t.program(device.Spec{Name: "train_round", Params: params("w", t.layout, -1), Build: func(in []*Node) []*Node {
+		return copies(t.layout, dtype, weightNodes{tensors: in})
+	}})
 	if err != nil {
 		return nil, err
 	}
-	out, err := p.Run(concat(t.adapter.Base, t.adapter.Factors)...)
+	out, err := p.Run(w...)
 	if err != nil {
-		return nil, fmt.Errorf("merging the factors of LoRA: %w", err)
+		return nil, fmt.Errorf("rounding the weights: %w", err)
 	}
+	free(w)
 	return out, nil
 }
 
-// mergeSpec adds the factors' products to the matrices as they were.
-func (t *Trainer) mergeSpec() device.Spec {
-	n := len(t.changed)
-	return device.Spec{Name: "train_merge", Params: join(params("base", t.base(), -1), params("f", t.trained, -1)), Build: func(in []*Node) []*Node {
-		out := make([]*Node, n)
-		for i, w := range in[:n] {
-			a, b := in[n+2*i], in[n+2*i+1]
-			out[i] = Add(w, MulScalar(Einsum("ir,ro->io", a, b), t.scale()))
-		}
-		return out
+// served hands use the weight at a place in the layout as it is served, f32 where factors change it; it is gone when use returns.
+func (t *Trainer) served(at int, use func(*tensors.Tensor) error) error {
+	j := slices.Index(t.changed, at)
+	if j < 0 {
+		return use(t.weights[at])
+	}
+	p, err := t.program(t.mergeSpec(j))
+	if err != nil {
+		return err
+	}
+	out, err := p.Run(t.weights[at], t.adapter.Factors[2*j], t.adapter.Factors[2*j+1])
+	if err != nil {
+		return fmt.Errorf("adding the factors of LoRA to %s: %w", t.layout[at].Name, err)
+	}
+	defer free(out)
+	return use(out[0])
+}
+
+// mergeSpec adds a matrix and the product of its factors.
+func (t *Trainer) mergeSpec(changed int) device.Spec {
+	s, factors := t.layout[t.changed[changed]], t.trained[2*changed:2*changed+2]
+	one := []model.TensorSpec{s}
+	all := join(paramsAs(t.config.DType(), "w", one, -1), params("f", factors, -1))
+	for i, name := range []string{"w", "a", "b"} {
+		all[i].Name = name // those of all layers are one program
+	}
+	return device.Spec{Name: fmt.Sprintf("train_merge_%dx%d", s.Dims[0], s.Dims[1]), Params: all, Build: func(in []*Node) []*Node {
+		scale := t.adapter.Alpha / float64(t.adapter.Rank)
+		return []*Node{kernels.LowRank{A: in[1], B: MulScalar(in[2], scale)}.AddedTo(in[0])}
 	}}
 }
 
-// base are the specs of the matrices that an adapter changes.
-func (t *Trainer) base() (specs []model.TensorSpec) {
-	for _, i := range t.changed {
-		specs = append(specs, t.layout[i])
+// whole are the weights that a checkpoint with an adapter stands for, as they are served, for training that goes on otherwise. Its tensors are freed.
+func (l Loss) whole(d *device.Device, content checkpoint.Content) (*model.Weights, error) {
+	a := content.Adapter
+	c := Default(1)
+	c.LoRA = LoRA{Rank: a.Rank, Alpha: a.Alpha}
+	if content.Weights.Tensors[0].DType() == dtypes.BFloat16 {
+		c.Compute = BF16
 	}
-	return specs
-}
-
-func (t *Trainer) scale() float64 { return t.adapter.Alpha / float64(t.adapter.Rank) }
-
-// factorGradients are those of A and B: with G the gradient of W + s A B they are s G B' and s A' G.
-func (t *Trainer) factorGradients(loss *Node, weights, factors []*Node) []*Node {
-	var matrices, grads []*Node
-	for _, i := range t.changed {
-		matrices = append(matrices, weights[i])
+	t := &Trainer{device: d, config: c, loss: l, model: content.Weights.Config, layout: model.Layout(content.Weights.Config), programs: map[string]*device.Program{},
+		weights: content.Weights.Tensors, m: content.M, v: content.V, adapter: a}
+	t.cos, t.sin = llama.RopeTables(t.model, t.model.MaxPositions)
+	defer t.Close()
+	var err error
+	if t.changed, _, t.trained, err = a.Specs(t.model); err != nil {
+		return nil, err
 	}
-	for i, g := range Gradient(loss, matrices...) {
-		a, b := factors[2*i], factors[2*i+1]
-		grads = append(grads, MulScalar(Einsum("io,ro->ir", g, b), t.scale()), MulScalar(Einsum("ir,io->ro", a, g), t.scale()))
+	if err := t.check(); err != nil {
+		return nil, err
 	}
-	return grads
+	return t.SnapshotAs(c.DType())
 }

@@ -30,9 +30,17 @@ func setFactors(t *testing.T, tr *Trainer, flat [][]float32) {
 	for i, s := range tr.trained {
 		tr.adapter.Factors = append(tr.adapter.Factors, tensors.FromFlatDataAndDimensions(slices.Clone(flat[i]), s.Dims...))
 	}
-	if err := tr.merge(); err != nil {
+}
+
+// servedBy are the weights as a trainer would publish them.
+func servedBy(t *testing.T, tr *Trainer) [][]float32 {
+	t.Helper()
+	w, err := tr.Snapshot()
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer w.Free()
+	return copyOf(w.Tensors)
 }
 
 // someFactors are not those of the first step: B is not zero.
@@ -56,7 +64,7 @@ func TestLoRABegins(t *testing.T) {
 		if err := tr.check(); err != nil {
 			t.Fatal(err)
 		}
-		if largestDifference(full.weights, tr.weights) != 0 {
+		if apartBy(copyOf(full.weights), servedBy(t, tr)) != 0 {
 			t.Error("the weights are not what they were")
 		}
 		factors := copyOf(tr.adapter.Factors)
@@ -142,7 +150,7 @@ func successors(t *testing.T, d *device.Device) (*model.Weights, *Batch) {
 	return w, batch
 }
 
-// Factors of full rank and thin ones learn; what they do not change stays bit for bit, and the weights are base and product.
+// Factors of full rank and thin ones learn; what they do not change stays bit for bit, and what is served is the weights and the product.
 func TestLoRALearns(t *testing.T) {
 	d := goDevice(t)
 	learns(t, d, LoRA{Rank: 32})
@@ -170,12 +178,7 @@ func learns(t *testing.T, d *device.Device, l LoRA) {
 // checkMerged compares a Snapshot with the weights before plus what the factors make of them, computed here in f64.
 func checkMerged(t *testing.T, tr *Trainer, before [][]float32) {
 	t.Helper()
-	w, err := tr.Snapshot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Free()
-	got, base, factors := copyOf(w.Tensors), copyOf(tr.adapter.Base), copyOf(tr.adapter.Factors)
+	got, base, factors := servedBy(t, tr), copyOf(tr.weights), copyOf(tr.adapter.Factors)
 	for i, s := range tr.layout {
 		k := slices.Index(tr.changed, i)
 		if k < 0 {
@@ -184,8 +187,8 @@ func checkMerged(t *testing.T, tr *Trainer, before [][]float32) {
 			}
 			continue
 		}
-		if !slices.Equal(base[k], before[i]) {
-			t.Errorf("the base of %s changed", s.Name)
+		if !slices.Equal(base[i], before[i]) {
+			t.Errorf("%s as it was before has changed", s.Name)
 		}
 		a, b, out, rank := factors[2*k], factors[2*k+1], s.Dims[1], tr.adapter.Rank
 		for at := range got[i] {
@@ -213,12 +216,12 @@ func TestLoRAGradientThenApplyIsAStep(t *testing.T) {
 	parted := newTrainer(t, d, load(t, d, "testdata/golden/before"), c)
 	for range 3 {
 		want := step(t, fused, batch)
-		before := copyOf(parted.weights)
+		before := servedBy(t, parted)
 		p, err := parted.Gradient(1/batch.Weight(), batch)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.EqualFunc(before, copyOf(parted.weights), slices.Equal[[]float32]) {
+		if !slices.EqualFunc(before, servedBy(t, parted), slices.Equal[[]float32]) {
 			t.Error("a gradient changed the weights")
 		}
 		if !near(p.Stats.Loss, want.Loss, 1e-6) || !near(p.Stats.GradNorm, want.GradNorm, 1e-5) {
@@ -228,9 +231,100 @@ func TestLoRAGradientThenApplyIsAStep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := largestDifference(fused.weights, parted.weights); diff > 1e-5 {
+	if diff := apartBy(servedBy(t, fused), servedBy(t, parted)); diff > 1e-5 {
 		t.Errorf("weights differ by up to %g", diff)
 	}
+}
+
+// What is trained computes the same as what is served from it: on the Go backend the very same, in f32 and in bf16.
+func TestLoRAIsWhatIsServed(t *testing.T) {
+	b := halfBatch(t)
+	onEach(t, func(t *testing.T, d *device.Device) {
+		for _, compute := range []Compute{F32, BF16} {
+			tr := halfTrainer(t, d, func(c *Config) { c.Compute, c.LoRA = compute, LoRA{Rank: 4, Alpha: 8, Matrices: "qkv,gate_up,down"} })
+			setFactors(t, tr, someFactors(tr))
+			if got := tr.weights[len(tr.weights)-1].DType(); got != compute.DType() {
+				t.Errorf("frozen weights are %s; want %s", got, compute.DType())
+			}
+			served, err := tr.SnapshotAs(compute.DType())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer served.Free()
+			mine, err := tr.Score(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			theirs, err := tr.ScoreUnder(served, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			diff := apartBy([][]float32{mine}, [][]float32{theirs})
+			if d.Kind() == device.Go && diff > 0 || diff > 1e-3 || compute == F32 && diff > 1e-5 {
+				t.Errorf("in %s log-probabilities differ by up to %g", compute, diff)
+			}
+			t.Logf("in %s log-probabilities differ by at most %g", compute, diff)
+		}
+	})
+}
+
+// Weights of f32 that are frozen in bf16 are rounded once; they are then what is trained on and what is served, and what does not fit is refused.
+func TestLoRARoundsItsBase(t *testing.T) {
+	d := goDevice(t)
+	w, err := model.Random(halfModel, 1, d.Backend(), dtypes.Float32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := w.Copy(d.Backend(), dtypes.BFloat16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Default(1)
+	c.LoRA, c.Compute = LoRA{Rank: 2}, BF16
+	got, given := newTrainer(t, d, w, c), newTrainer(t, d, want, c)
+	if apartBy(servedBy(t, got), servedBy(t, given)) != 0 {
+		t.Error("the rounded weights are not those that were loaded as bf16")
+	}
+	if w, err = got.SnapshotAs(dtypes.BFloat16); err != nil {
+		t.Fatal(err)
+	}
+	c.Compute = F32
+	if _, err := New(d, w, c); err == nil || !strings.Contains(err.Error(), "load the model as Float32") {
+		t.Errorf("got %v for weights of bf16; want that f32 is wanted", err)
+	}
+	exact := newTrainer(t, d, load(t, d, "testdata/golden/before"), c)
+	if _, err := exact.ScoreUnder(w, NewBatch(1, 4)); err == nil || !strings.Contains(err.Error(), "want f32") {
+		t.Errorf("got %v for a score under bf16; want that f32 is wanted", err)
+	}
+}
+
+// A checkpoint that was written when a Trainer held the served matrices beside those before (version 0.1) goes on as it did then: testdata/lora
+// is two steps of it, and the next one had this loss and norm.
+func TestLoRAResumesWhatWasWrittenBefore(t *testing.T) {
+	g, l := readGolden(t), LoRA{Rank: 2, Alpha: 8, Seed: 5, Matrices: "qkv,down"}
+	batch := pack(t, 2, 14, g.examples())[0]
+	onEach(t, func(t *testing.T, d *device.Device) {
+		for _, compute := range []Compute{F32, BF16} {
+			c := g.withLoRA(l)
+			c.Compute = compute
+			content, err := checkpoint.Load("testdata/lora", d.Backend(), c.DType())
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr, err := Resume(d, content, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(tr.Close)
+			tolerance := map[Compute]float64{F32: 1e-5, BF16: .02}[compute]
+			if diff := apartBy(copyOf(load(t, d, "testdata/lora").Tensors), servedBy(t, tr)); diff > tolerance {
+				t.Errorf("in %s the served weights differ by up to %g", compute, diff)
+			}
+			if got := step(t, tr, batch); tr.Steps() != 3 || !near(got.Loss, 3.6719017, tolerance) || !near(got.GradNorm, 0.90577948, tolerance) {
+				t.Errorf("in %s step %d has loss %g and norm %g", compute, tr.Steps(), got.Loss, got.GradNorm)
+			}
+		}
+	})
 }
 
 // saved is a checkpoint of a trainer, read again.
@@ -240,7 +334,7 @@ func saved(t *testing.T, tr *Trainer) checkpoint.Content {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := checkpoint.Load(path, tr.device.Backend())
+	content, err := checkpoint.Load(path, tr.device.Backend(), tr.config.DType())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +360,7 @@ func TestLoRAResumesOtherwise(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(resumed.Close)
-		if largestDifference(tr.weights, resumed.weights) != 0 || (resumed.Steps() == 1) != c.goesOn || slices.Max(copyOf(resumed.v)[1]) > 0 != c.goesOn {
+		if apartBy(servedBy(t, tr), servedBy(t, resumed)) != 0 || (resumed.Steps() == 1) != c.goesOn || slices.Max(copyOf(resumed.v)[1]) > 0 != c.goesOn {
 			t.Errorf("%+v, then %+v: at step %d; want it to go on: %t", c.was, c.now, resumed.Steps(), c.goesOn)
 		}
 		step(t, resumed, batch)

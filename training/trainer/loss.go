@@ -53,7 +53,7 @@ func NextToken() Loss {
 }
 
 // told are the results of a batch [1 + stats] f32: its loss, and the sums or maxima of the stats.
-func (l Loss) told(c model.Config, o Config, weights []*Node, b batchNodes, norm *Node) (loss, told *Node) {
+func (l Loss) told(c model.Config, o Config, weights weightNodes, b batchNodes, norm *Node) (loss, told *Node) {
 	weight := Reshape(b.weights, -1)
 	counted := NotEqual(weight, ZerosLike(weight))
 	tokens := Tokens{Counted: counted, Segments: b.segments}

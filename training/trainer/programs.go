@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"fmt"
+	"strings"
 
 	"astro/internal/device"
 	"astro/model"
@@ -13,7 +14,7 @@ import (
 
 // Parameters come in groups of n tensors each, n being the number of those that are trained: weights or factors, first moments, second
 // moments, accumulated gradients. Updated groups are outputs in the same order, so that each is updated in place. Where factors are
-// trained, the weights are a group of their own.
+// trained, the weights, which are frozen, are a group of their own.
 
 // trainParams lists what is trained; the first is updated by output from, or none if from is negative.
 func (t *Trainer) trainParams(from int) []device.Param {
@@ -28,22 +29,27 @@ func (t *Trainer) frozenParams() []device.Param {
 	if t.adapter == nil {
 		return nil
 	}
-	return params("w", t.layout, -1)
+	return paramsAs(t.config.DType(), "w", t.layout, -1)
 }
 
 // withFrozen takes the weights off the front of in, unless they are what is trained.
-func (t *Trainer) withFrozen(trained, in []*Node) (weights, rest []*Node) {
+func (t *Trainer) withFrozen(trained, in []*Node) (w weightNodes, rest []*Node) {
 	if t.adapter == nil {
-		return trained, in
+		return weightNodes{tensors: trained}, in
 	}
-	return in[:len(t.layout)], in[len(t.layout):]
+	return weightNodes{in[:len(t.layout)], t.changes(trained)}, in[len(t.layout):]
 }
 
-// params lists a group's parameters; the first is updated by output from, or none if from is negative.
+// params lists a group's f32 parameters; the first is updated by output from, or none if from is negative.
 func params(group string, specs []model.TensorSpec, from int) []device.Param {
+	return paramsAs(dtypes.Float32, group, specs, from)
+}
+
+// paramsAs are params whose matrices are of a dtype.
+func paramsAs(dtype dtypes.DType, group string, specs []model.TensorSpec, from int) []device.Param {
 	var list []device.Param
 	for i, s := range specs {
-		p := device.Param{Name: group + "_" + s.Name, Shape: s.Shape(dtypes.Float32), Alias: -1}
+		p := device.Param{Name: group + "_" + s.Name, Shape: s.Shape(dtype), Alias: -1}
 		if from >= 0 {
 			p.Alias = from + i
 		}
@@ -80,7 +86,7 @@ func (t *Trainer) stepSpec(rows, tokens int) device.Spec {
 		batch, rest := batchOf(rest, len(t.loss.Columns))
 		hyper := rest[0]
 		loss, told := t.loss.told(t.model, t.config, weights, batch, hyperAt(hyper, 0))
-		grads := t.gradients(loss, weights, trained)
+		grads := Gradient(loss, trained...)
 		norm := globalNorm(grads)
 		return append(t.update(trained, m, v, grads, norm, hyper), told, norm)
 	}}
@@ -100,20 +106,12 @@ func (t *Trainer) gradSpec(rows, tokens int, first bool) device.Spec {
 		batch, rest := batchOf(rest, len(t.loss.Columns))
 		hyper, acc := rest[0], rest[1:]
 		loss, told := t.loss.told(t.model, t.config, weights, batch, hyperAt(hyper, 0))
-		grads := t.gradients(loss, weights, in[:n])
+		grads := Gradient(loss, in[:n]...)
 		for i := range acc {
 			grads[i] = Add(grads[i], acc[i]) // in the memory of acc: see adamW
 		}
 		return append(grads, told, globalNorm(grads))
 	}}
-}
-
-// gradients are those of what is trained.
-func (t *Trainer) gradients(loss *Node, weights, trained []*Node) []*Node {
-	if t.adapter == nil {
-		return Gradient(loss, weights...)
-	}
-	return t.factorGradients(loss, weights, trained)
 }
 
 func (t *Trainer) programName(what string, rows, tokens int) string {
@@ -141,32 +139,58 @@ func (t *Trainer) update(trained, m, v, grads []*Node, norm, hyper *Node) []*Nod
 	return out
 }
 
-// scoreSpec gives the log-probabilities [rows*tokens] f32 of a batch's targets.
+// scoreSpec gives the log-probabilities [rows*tokens] f32 of a batch's targets under what is trained.
 func (t *Trainer) scoreSpec(rows, tokens int) device.Spec {
-	n := len(t.layout)
-	all := join(params("w", t.layout, -1), t.batchParams(rows, tokens))
+	n := len(t.trained)
+	all := join(t.trainParams(-1), t.frozenParams(), t.batchParams(rows, tokens))
 	return device.Spec{Name: t.programName("train_score", rows, tokens), Params: all, Build: func(in []*Node) []*Node {
-		batch, _ := batchOf(in[n:], len(t.loss.Columns))
-		scores, _ := logprobs(t.model, Config{HeadChunkTokens: t.config.HeadChunkTokens, Compute: t.config.Compute}, in[:n], batch)
-		return []*Node{scores}
+		weights, rest := t.withFrozen(in[:n], in[n:])
+		return t.score(weights, rest)
 	}}
 }
 
-// copySpec copies the weights on the device, with the matrices as dtype.
+// scoreUnderSpec is scoreSpec under weights of a dtype.
+func (t *Trainer) scoreUnderSpec(dtype dtypes.DType, rows, tokens int) device.Spec {
+	n := len(t.layout)
+	all := join(paramsAs(dtype, "w", t.layout, -1), t.batchParams(rows, tokens))
+	name := "train_score_under_" + strings.ToLower(dtype.String())
+	return device.Spec{Name: t.programName(name, rows, tokens), Params: all, Build: func(in []*Node) []*Node {
+		return t.score(weightNodes{tensors: in[:n]}, in[n:])
+	}}
+}
+
+func (t *Trainer) score(w weightNodes, in []*Node) []*Node {
+	batch, _ := batchOf(in, len(t.loss.Columns))
+	scores, _ := logprobs(t.model, Config{HeadChunkTokens: t.config.HeadChunkTokens, Compute: t.config.Compute}, w, batch)
+	return []*Node{scores}
+}
+
+// copySpec copies the weights on the device as they are served, with the matrices as dtype.
 func (t *Trainer) copySpec(dtype dtypes.DType) device.Spec {
 	name := "train_snapshot"
 	if dtype != dtypes.Float32 {
 		name = "train_snapshot_half"
 	}
-	return device.Spec{Name: name, Params: params("w", t.layout, -1), Build: func(in []*Node) []*Node {
-		out := make([]*Node, len(in))
-		for i, w := range in {
-			if out[i] = Identity(w); !t.layout[i].Norm() {
-				out[i] = ConvertDType(out[i], dtype)
-			}
-		}
-		return out
+	n := len(t.trained)
+	return device.Spec{Name: name, Params: join(t.trainParams(-1), t.frozenParams()), Build: func(in []*Node) []*Node {
+		w, _ := t.withFrozen(in[:n], in[n:])
+		return copies(t.layout, dtype, w)
 	}}
+}
+
+// copies are weights as dtype, with what changes them.
+func copies(layout []model.TensorSpec, dtype dtypes.DType, w weightNodes) []*Node {
+	out := make([]*Node, len(layout))
+	for i, s := range layout {
+		out[i] = Identity(w.tensors[i])
+		if change, ok := w.changes[i]; ok {
+			out[i] = change.AddedTo(w.tensors[i])
+		}
+		if !s.Norm() {
+			out[i] = ConvertDType(out[i], dtype)
+		}
+	}
+	return out
 }
 
 // program compiles a Spec at its first use.

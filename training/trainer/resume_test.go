@@ -7,12 +7,17 @@ import (
 
 	"astro/internal/device"
 	"astro/training/checkpoint"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/dtypes/bfloat16"
+	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // Six steps are three steps, a checkpoint, a new trainer and three more: bit for bit on the Go backend, weights, factors and moments.
 func TestResumeIsExact(t *testing.T) {
 	onEach(t, func(t *testing.T, d *device.Device) { resumes(t, d, LoRA{}, F32) })
 	t.Run("lora", func(t *testing.T) { resumes(t, goDevice(t), LoRA{Rank: 2, Alpha: 8, Seed: 1}, F32) })
+	t.Run("lora_bf16", func(t *testing.T) { resumes(t, goDevice(t), LoRA{Rank: 2, Alpha: 8, Seed: 1}, BF16) })
 	t.Run("bf16", func(t *testing.T) { resumes(t, goDevice(t), LoRA{}, BF16) })
 }
 
@@ -34,7 +39,7 @@ func resumes(t *testing.T, d *device.Device, l LoRA, c Compute) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := checkpoint.Load(path, d.Backend())
+	content, err := checkpoint.Load(path, d.Backend(), g.Config.DType())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +56,7 @@ func resumes(t *testing.T, d *device.Device, l LoRA, c Compute) {
 		t.Errorf("got %d steps; want 6", resumed.Steps())
 	}
 	if !same(whole, resumed) {
-		if diff := largestDifference(whole.weights, resumed.weights); d.Kind() == device.Go || diff > 1e-6 {
+		if diff := apartBy(servedBy(t, whole), servedBy(t, resumed)); d.Kind() == device.Go || diff > 1e-6 {
 			t.Errorf("the resumed run differs, weights by up to %g", diff)
 		}
 	}
@@ -59,11 +64,14 @@ func resumes(t *testing.T, d *device.Device, l LoRA, c Compute) {
 
 func same(a, b *Trainer) bool {
 	state := func(t *Trainer) [][]float32 {
-		all := concat(t.weights, t.m, t.v)
-		if t.adapter != nil {
-			all = concat(all, t.adapter.Base, t.adapter.Factors)
+		if t.adapter == nil {
+			return copyOf(concat(t.weights, t.m, t.v))
 		}
-		return copyOf(all)
+		var all [][]float32
+		for _, w := range t.weights {
+			all = append(all, widened(w))
+		}
+		return append(all, copyOf(concat(t.adapter.Factors, t.m, t.v))...)
 	}
 	x, y := state(a), state(b)
 	return slices.EqualFunc(x, y, slices.Equal[[]float32])
@@ -88,4 +96,15 @@ func TestSnapshotIsACopy(t *testing.T) {
 		}
 		before.Free()
 	})
+}
+
+// widened are the values of a tensor of f32 or bf16 as f32.
+func widened(x *tensors.Tensor) (all []float32) {
+	if x.DType() == dtypes.Float32 {
+		return tensors.MustCopyFlatData[float32](x)
+	}
+	for _, v := range tensors.MustCopyFlatData[bfloat16.BFloat16](x) {
+		all = append(all, v.Float32())
+	}
+	return all
 }

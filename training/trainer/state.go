@@ -16,12 +16,13 @@ func (t *Trainer) Content(owner json.RawMessage) checkpoint.Content {
 	if t.broken != nil {
 		panic("BUG: a broken trainer has nothing to keep: " + t.broken.Error())
 	}
-	return checkpoint.Content{Weights: &model.Weights{Config: t.model, Tensors: t.weights}, Adapter: t.adapter, M: t.m, V: t.v, Step: t.step, Owner: owner}
+	return checkpoint.Content{Weights: &model.Weights{Config: t.model, Tensors: t.weights}, Adapter: t.adapter, Served: t.served,
+		M: t.m, V: t.v, Step: t.step, Owner: owner}
 }
 
-// Resume makes a Trainer for NextToken that goes on where a checkpoint was saved; it owns the content's tensors. On the Go backend the
-// steps that follow are bit for bit those of a run that was never interrupted. Of a checkpoint that was trained otherwise, fully and not
-// with LoRA or with factors of another kind, only the weights are taken: training begins on them, at step 0.
+// Resume makes a Trainer for NextToken that goes on where a checkpoint was saved, loaded as c.DType() or f32; it owns the content's tensors. On
+// the Go backend the steps that follow are bit for bit those of a run that was never interrupted. Of a checkpoint that was trained otherwise,
+// fully and not with LoRA or with factors of another kind, only the weights are taken, as they are served: training begins on them, at step 0.
 func Resume(d *device.Device, content checkpoint.Content, c Config) (*Trainer, error) {
 	return NextToken().Resume(d, content, c)
 }
@@ -33,15 +34,28 @@ func (l Loss) Resume(d *device.Device, content checkpoint.Content, c Config) (*T
 		return nil, fmt.Errorf("cannot resume: %w", err)
 	}
 	if !goesOn(t.adapter, content.Adapter) {
-		if free(concat(content.M, content.V)); content.Adapter != nil {
-			free(concat(content.Adapter.Base, content.Adapter.Factors))
-		}
-		return l.NewTrainer(d, content.Weights, c)
+		return l.anew(d, content, c)
 	}
-	t.weights, t.m, t.v, t.adapter, t.step = content.Weights.Tensors, content.M, content.V, content.Adapter, content.Step
+	if t.weights, err = t.rounded(content.Weights.Tensors); err != nil {
+		return nil, fmt.Errorf("cannot resume: %w", err)
+	}
+	t.m, t.v, t.adapter, t.step = content.M, content.V, content.Adapter, content.Step
 	if err := t.check(); err != nil {
 		return nil, fmt.Errorf("cannot resume: %w", err)
 	}
 	t.cos, t.sin = llama.RopeTables(t.model, t.model.MaxPositions)
 	return t, nil
+}
+
+// anew begins on the weights of a checkpoint that was trained otherwise.
+func (l Loss) anew(d *device.Device, content checkpoint.Content, c Config) (*Trainer, error) {
+	if content.Adapter == nil {
+		free(concat(content.M, content.V))
+		return l.NewTrainer(d, content.Weights, c)
+	}
+	w, err := l.whole(d, content)
+	if err != nil {
+		return nil, fmt.Errorf("cannot resume: %w", err)
+	}
+	return l.NewTrainer(d, w, c)
 }

@@ -15,11 +15,10 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// Trainer changes one set of f32 weights step by step. It is not safe for concurrent use.
+// Trainer changes one set of weights step by step. It is not safe for concurrent use.
 //
 // Invariant: weights hold one valid tensor per entry of layout, m and v one per entry of trained, except after an update failed on the
-// device; then the Trainer is broken and every method says so. With an adapter, the weights that it changes are its Base and the product
-// of its Factors, always.
+// device; then the Trainer is broken and every method says so. With an adapter the weights never change.
 type Trainer struct {
 	device   *device.Device
 	config   Config
@@ -37,8 +36,8 @@ type Trainer struct {
 	broken        error
 }
 
-// New makes a Trainer for NextToken that owns the weights, which must be f32 and must not be used elsewhere from now on. Moments are
-// zero.
+// New makes a Trainer for NextToken that owns the weights, which must be f32 or of c.DType() and must not be used elsewhere from now on.
+// Moments are zero.
 func New(d *device.Device, w *model.Weights, c Config) (*Trainer, error) {
 	return NextToken().NewTrainer(d, w, c)
 }
@@ -49,16 +48,18 @@ func (l Loss) NewTrainer(d *device.Device, w *model.Weights, c Config) (*Trainer
 	if err != nil {
 		return nil, fmt.Errorf("cannot train: %w", err)
 	}
-	for i, s := range t.layout {
-		if got, want := w.Tensors[i].Shape(), s.Shape(dtypes.Float32); !got.Equal(want) {
-			return nil, fmt.Errorf("cannot train: %s is %s; want %s: load the model as f32", s.Name, got, want)
-		}
+	dtype := w.Tensors[0].DType()
+	if want := c.DType(); dtype != want && dtype != dtypes.Float32 {
+		return nil, fmt.Errorf("cannot train: the weights are %s; load the model as %s", dtype, want)
 	}
-	t.weights = w.Tensors
+	if err := checkShapes("weights", w.Tensors, t.layout, dtype); err != nil {
+		return nil, fmt.Errorf("cannot train: %w", err)
+	}
+	if t.weights, err = t.rounded(w.Tensors); err != nil {
+		return nil, fmt.Errorf("cannot train: %w", err)
+	}
 	if t.adapter != nil {
-		if err := t.adapt(w); err != nil {
-			return nil, fmt.Errorf("cannot train: %w", err)
-		}
+		draw(t.adapter, t.trained)
 	}
 	for _, s := range t.trained {
 		t.m = append(t.m, tensors.FromShape(s.Shape(dtypes.Float32)))
@@ -145,15 +146,16 @@ func (t *Trainer) Step(batches ...*Batch) (Stats, error) {
 
 // check says which tensor is not what the layout wants.
 func (t *Trainer) check() error {
-	err := errors.Join(checkShapes("weights", t.weights, t.layout), checkShapes("m", t.m, t.trained), checkShapes("v", t.v, t.trained))
+	const f32 = dtypes.Float32
+	err := errors.Join(checkShapes("weights", t.weights, t.layout, t.config.DType()), checkShapes("m", t.m, t.trained, f32), checkShapes("v", t.v, t.trained, f32))
 	if t.adapter == nil {
 		return err
 	}
-	return errors.Join(err, checkShapes("factors", t.adapter.Factors, t.trained), checkShapes("base", t.adapter.Base, t.base()))
+	return errors.Join(err, checkShapes("factors", t.adapter.Factors, t.trained, f32))
 }
 
-// checkShapes says which tensor is not what its spec wants.
-func checkShapes(what string, list []*tensors.Tensor, want []model.TensorSpec) error {
+// checkShapes says which tensor is not what its spec wants, with matrices of a dtype.
+func checkShapes(what string, list []*tensors.Tensor, want []model.TensorSpec, dtype dtypes.DType) error {
 	if len(list) != len(want) {
 		return fmt.Errorf("%s are %d tensors; want %d", what, len(list), len(want))
 	}
@@ -161,7 +163,7 @@ func checkShapes(what string, list []*tensors.Tensor, want []model.TensorSpec) e
 		if err := list[i].CheckValid(); err != nil {
 			return fmt.Errorf("%s of %s: %w", what, s.Name, err)
 		}
-		if got, want := list[i].Shape(), s.Shape(dtypes.Float32); !got.Equal(want) {
+		if got, want := list[i].Shape(), s.Shape(dtype); !got.Equal(want) {
 			return fmt.Errorf("%s of %s is %s; want %s", what, s.Name, got, want)
 		}
 	}
@@ -217,10 +219,6 @@ func (t *Trainer) replace(p *device.Program, args []*tensors.Tensor) (rest []*te
 		return nil, t.broken
 	}
 	*t.params(), t.m, t.v = out[:n:n], out[n:2*n:2*n], out[2*n:3*n:3*n]
-	if err := t.merge(); err != nil {
-		free(out[3*n:])
-		return nil, err
-	}
 	return out[3*n:], nil
 }
 
@@ -232,7 +230,7 @@ func (t *Trainer) params() *[]*tensors.Tensor {
 	return &t.weights
 }
 
-// frozen are the weights where a program takes them beside what is trained.
+// frozen are the weights where a program takes them beside what is trained: not changed ever.
 func (t *Trainer) frozen() []*tensors.Tensor {
 	if t.adapter == nil {
 		return nil
@@ -247,22 +245,31 @@ func (t *Trainer) lose(why error) {
 
 // Score gives the log-probability of each of a batch's targets, [rows*tokens]; those of padding mean nothing.
 func (t *Trainer) Score(b *Batch) ([]float32, error) {
-	return t.ScoreUnder(&model.Weights{Config: t.model, Tensors: t.weights}, b)
+	return t.scored(t.scoreSpec(b.Rows, b.Tokens), b, func() []*tensors.Tensor { return concat(*t.params(), t.frozen()) })
 }
 
-// ScoreUnder is Score under other weights of the same shapes; they stay the caller's.
+// ScoreUnder is Score under other weights of the same shapes, f32 or of what is computed in; they stay the caller's.
 func (t *Trainer) ScoreUnder(w *model.Weights, b *Batch) ([]float32, error) {
+	dtype := w.Tensors[0].DType()
+	if dtype != dtypes.Float32 && dtype != t.config.Compute.DType() {
+		return nil, fmt.Errorf("cannot score under weights of %s: want f32, or %s, which is computed in", dtype, t.config.Compute)
+	}
+	return t.scored(t.scoreUnderSpec(dtype, b.Rows, b.Tokens), b, func() []*tensors.Tensor { return w.Tensors })
+}
+
+// scored runs a program that scores.
+func (t *Trainer) scored(s device.Spec, b *Batch, weights func() []*tensors.Tensor) ([]float32, error) {
 	if t.broken != nil {
 		return nil, t.broken
 	}
 	b.check(len(t.loss.Columns))
-	p, err := t.program(t.scoreSpec(b.Rows, b.Tokens))
+	p, err := t.program(s)
 	if err != nil {
 		return nil, err
 	}
 	args := t.batchArgs(b)
 	defer free(t.ownBatch(args))
-	out, err := p.Run(concat(w.Tensors, args)...)
+	out, err := p.Run(concat(weights(), args)...)
 	if err != nil {
 		return nil, fmt.Errorf("scoring %d tokens: %w", len(b.Targets), err)
 	}
@@ -270,7 +277,7 @@ func (t *Trainer) ScoreUnder(w *model.Weights, b *Batch) ([]float32, error) {
 	return tensors.MustCopyFlatData[float32](out[0]), nil
 }
 
-// Snapshot copies the weights on the device; the caller owns the copy.
+// Snapshot copies the weights on the device, as they are served; the caller owns the copy.
 func (t *Trainer) Snapshot() (*model.Weights, error) { return t.SnapshotAs(dtypes.Float32) }
 
 // SnapshotAs is Snapshot with the matrices as dtype (Float32 or BFloat16); norms stay f32, as model.Load has them.
@@ -282,7 +289,7 @@ func (t *Trainer) SnapshotAs(dtype dtypes.DType) (*model.Weights, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := p.Run(t.weights...)
+	out, err := p.Run(concat(*t.params(), t.frozen())...)
 	if err != nil {
 		return nil, fmt.Errorf("copying the weights: %w", err)
 	}
@@ -302,7 +309,7 @@ func (t *Trainer) Close() {
 	}
 	free(concat([]*tensors.Tensor{t.cos, t.sin}, t.weights, t.m, t.v))
 	if t.adapter != nil {
-		free(concat(t.adapter.Base, t.adapter.Factors))
+		free(t.adapter.Factors)
 	}
 	t.weights, t.m, t.v, t.adapter = nil, nil, nil, nil
 	t.broken = errors.New("the trainer is closed")

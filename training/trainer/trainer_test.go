@@ -286,10 +286,15 @@ func weightsOf(c model.Config, flat [][]float32) *model.Weights {
 }
 
 func largestDifference(a, b []*tensors.Tensor) float64 {
-	x, y, most := copyOf(a), copyOf(b), 0.0
-	for i := range x {
-		for j := range x[i] {
-			most = max(most, math.Abs(float64(x[i][j]-y[i][j])))
+	return apartBy(copyOf(a), copyOf(b))
+}
+
+// apartBy is the largest difference of two lists of numbers.
+func apartBy(a, b [][]float32) float64 {
+	most := 0.0
+	for i := range a {
+		for j := range a[i] {
+			most = max(most, math.Abs(float64(a[i][j]-b[i][j])))
 		}
 	}
 	return most
