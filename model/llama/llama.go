@@ -42,8 +42,29 @@ type Training struct {
 	// the rest again, for a third more time.
 	Checkpoints bool
 
-	// Segments [seqs, tokens] i32, if any, say how rows are packed: attention is kernels.SelfAttention then, and Attend is not asked.
+	// Segments [seqs, tokens] i32, if any, say how rows are packed, and layers are made of what kernels has for training on processors, in f32:
+	// attention is kernels.SelfAttention, and Attend is not asked.
 	Segments *Node
+}
+
+// parts are what a layer is made of besides attention.
+type parts struct {
+	product func(x, w *Node) *Node
+	norm    func(x, scale *Node, eps float64) *Node
+	gated   func(h *Node) *Node
+}
+
+var (
+	inGraph  = parts{kernels.Product, kernels.RMSNorm, kernels.Gated}
+	natively = parts{kernels.Dense, kernels.NormRows, kernels.GateRows}
+)
+
+// parts are those that it asks for.
+func (how Training) parts() parts {
+	if how.Segments != nil {
+		return natively
+	}
+	return inGraph
 }
 
 // ForwardTraining is Forward for training; the hidden states are of how.Compute.
@@ -57,7 +78,7 @@ func ForwardTraining(c model.Config, weights []*Node, tokens, positions, cos, si
 
 func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend, how Training) *Node {
 	seqs, length := tokens.Shape().Dim(0), tokens.Shape().Dim(1)
-	turns := angles{rowsAt(cos, positions), rowsAt(sin, positions), seqs}
+	p, turns := how.parts(), angles{rowsAt(cos, positions), rowsAt(sin, positions), seqs}
 	mix := func(l int, qkv *Node) *Node {
 		if how.Segments != nil {
 			return kernels.SelfAttention(qkv, how.Segments, positions, cos, sin, c.Heads)
@@ -72,16 +93,16 @@ func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 	x := ConvertDType(kernels.AllGather(Gather(weights[0], Reshape(tokens, -1, 1))), how.Compute)
 	for l := range c.Layers {
 		w := weights[c.FirstLayer()+l*model.PerLayer:][:model.PerLayer]
-		x = attention(c, w[0], w[1], w[2], enter(x), func(qkv *Node) *Node { return mix(l, qkv) })
-		x = mlp(c, w[3], w[4], w[5], x)
+		x = p.attention(c, w[0], w[1], w[2], enter(x), func(qkv *Node) *Node { return mix(l, qkv) })
+		x = p.mlp(c, w[3], w[4], w[5], x)
 	}
-	return Reshape(kernels.RMSNorm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
+	return Reshape(p.norm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
 }
 
 // attention adds attention to x [rows, hidden]; mix makes mixed values [rows, heads*headDim] of queries, keys and values side by side.
-func attention(c model.Config, norm, qkv, out, x *Node, mix func(qkv *Node) *Node) *Node {
-	mixed := mix(kernels.Product(kernels.RMSNorm(x, norm, c.NormEps), qkv))
-	return Add(x, kernels.AllReduce(kernels.Product(mixed, out)))
+func (p parts) attention(c model.Config, norm, qkv, out, x *Node, mix func(qkv *Node) *Node) *Node {
+	mixed := mix(p.product(p.norm(x, norm, c.NormEps), qkv))
+	return Add(x, kernels.AllReduce(p.product(mixed, out)))
 }
 
 // angles are the cosines and sines of rows that are so many sequences of one length, [rows, 1, headDim/2].
@@ -101,9 +122,9 @@ func (a angles) mix(c model.Config, h *Node, attend func(q, k, v *Node) *Node) *
 }
 
 // mlp adds the feed-forward network to x [rows, hidden].
-func mlp(c model.Config, norm, gateUp, down, x *Node) *Node {
-	h := kernels.Product(kernels.RMSNorm(x, norm, c.NormEps), gateUp)
-	return Add(x, kernels.AllReduce(kernels.Product(kernels.Gated(h), down)))
+func (p parts) mlp(c model.Config, norm, gateUp, down, x *Node) *Node {
+	h := p.product(p.norm(x, norm, c.NormEps), gateUp)
+	return Add(x, kernels.AllReduce(p.product(p.gated(h), down)))
 }
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].

@@ -32,7 +32,7 @@ func batchOf(in []*Node, columns int) (b batchNodes, rest []*Node) {
 func logprobs(c model.Config, o Config, weights []*Node, b batchNodes) (ofTargets, entropies *Node) {
 	how := llama.Training{Compute: o.Compute.DType(), Checkpoints: o.LayerCheckpoints}
 	var attend llama.Attend
-	if kernels.SegmentsNatively(device.KindOf(b.segments.Graph()), how.Compute, b.segments.Shape().Size()) {
+	if kernels.LearnsNatively(device.KindOf(b.segments.Graph()), how.Compute, b.segments.Shape().Size()) {
 		how.Segments = b.segments
 	} else {
 		attend = attention(c, b.segments)
