@@ -11,74 +11,87 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// What training computes between its products, and what serving does of many rows: on xla:cpu each is one call of a native function, with another for its
-// gradient. XLA cuts the same into some twenty loops, each of which reads and writes memory.
+// The layers of a Llama in training on processors: on xla:cpu each is one call of a native function, with others for its gradient. XLA cuts what is between
+// products into some twenty loops a layer, each of which reads and writes memory. Serving's graph does not use them.
 
 // nativeRows is from how many rows on that pays for a call.
 const nativeRows = 96
 
-// natively says that native functions take rows like x's: f32, many, where programs can call them.
-func natively(x *Node) bool {
-	return SegmentsNatively(device.KindOf(x.Graph()), x.DType(), x.Shape().Dim(0))
+// LearnsNatively says that so many rows of training in a dtype run native functions on a kind of device.
+func LearnsNatively(kind device.Kind, dtype dtypes.DType, rows int) bool {
+	return dtype == dtypes.Float32 && rows >= nativeRows && device.Natives(kind) == nil
 }
 
-// gradientOf is the gradient of the sum of a reference's outputs times adjoints, to its first inputs: the truth that native gradients are
-// compared with. Its operands are the reference's inputs and then so many others, of which the last ones are adjoints of its first outputs.
-func gradientOf(reference device.Reference, inputs, adjoints, to int) device.Reference {
-	return func(in []*Node) []*Node {
-		var loss *Node
-		for i, adjoint := range in[len(in)-adjoints:] {
-			term := ReduceAllSum(Mul(reference(in[:inputs])[i], StopGradient(adjoint)))
-			if loss == nil {
-				loss = term
-			} else {
-				loss = Add(loss, term)
-			}
+// Dense is Product of f32, of many rows. With a Change it is Product.
+func (m Matrix) Dense(x *Node) *Node {
+	if m.Change.A != nil {
+		return m.Product(x)
+	}
+	return Dense(x, m.Values)
+}
+
+// Dense is the function Product of f32, of many rows.
+func Dense(x, w *Node) *Node {
+	backward := func(in []*Node) []*Node {
+		x, w, adjoint := in[0], in[1], in[2]
+		return []*Node{
+			dense("dense_to_x", native.TargetDenseToX, halfProduct.toLeft, nil, adjoint, w),
+			dense("dense_to_w", native.TargetDenseToW, halfProduct.toRight, nil, x, adjoint),
 		}
-		return Gradient(loss, in[:to]...)
+	}
+	return dense("dense", native.TargetDense, halfProduct.of, backward, x, w)
+}
+
+func dense(name, target, equation string, backward device.Reference, a, b *Node) *Node {
+	reference := func(in []*Node) []*Node { return []*Node{einsum(equation, dtypes.Float32, in[0], in[1])} }
+	return device.CallNative(device.NativeCall{Name: name, Target: target, Backward: backward}, reference, a, b)[0]
+}
+
+// gradientOf is the gradient of a reference's first output to the first of its inputs, from these, maybe its outputs, and the adjoint at last: the
+// truth that native gradients are compared with.
+func gradientOf(reference device.Reference, inputs, to int) device.Reference {
+	return func(in []*Node) []*Node {
+		y := reference(in[:inputs])[0]
+		return Gradient(ReduceAllSum(Mul(y, StopGradient(in[len(in)-1]))), in[:to]...)
 	}
 }
 
 // RMSNorm scales each row of x [rows, width] to unit mean square and its columns by scale [width], computed in f32 (Zhang & Sennrich, arXiv
-// 1910.07467); the result has the dtype of x. The mean square has eps added.
+// 1910.07467); the result has the dtype of x. The mean square has eps added. Div by Sqrt, for GoMLX has no gradient of Rsqrt.
 func RMSNorm(x, scale *Node, eps float64) *Node {
-	reference := func(in []*Node) []*Node { return []*Node{rmsNorm(in[0], in[1], eps)} }
-	if !natively(x) {
-		return reference([]*Node{x, scale})[0]
-	}
-	attributes := map[string]any{"eps": float32(eps)}
-	backward := func(in []*Node) []*Node {
-		n := device.NativeCall{Name: "norm_rows_to", Target: native.TargetNormRowsBackward, Attributes: attributes}
-		return device.CallNative(n, gradientOf(reference, 2, 1, 2), in...)
-	}
-	n := device.NativeCall{Name: "norm_rows", Target: native.TargetNormRows, Attributes: attributes, Backward: backward}
-	return device.CallNative(n, reference, x, ConvertDType(scale, dtypes.Float32))[0]
-}
-
-// rmsNorm is Div by Sqrt, for GoMLX has no gradient of Rsqrt.
-func rmsNorm(x, scale *Node, eps float64) *Node {
 	x32 := ConvertDType(x, dtypes.Float32)
 	meanSquare := ReduceAndKeep(Square(x32), ReduceMean, -1)
 	y := Div(x32, Sqrt(AddScalar(meanSquare, eps)))
 	return ConvertDType(Mul(y, ExpandLeftToRank(ConvertDType(scale, dtypes.Float32), 2)), x.DType())
 }
 
-// Gated is SwiGLU (Shazeer, arXiv 2002.05202) of h [rows, 2n]: silu of its first n columns times the others, [rows, n].
-func Gated(h *Node) *Node {
-	if !natively(h) {
-		return gated([]*Node{h})[0]
-	}
+// NormRows is RMSNorm of f32, of many rows.
+func NormRows(x, scale *Node, eps float64) *Node {
+	reference := func(in []*Node) []*Node { return []*Node{RMSNorm(in[0], in[1], eps)} }
+	attributes := map[string]any{"eps": float32(eps)}
 	backward := func(in []*Node) []*Node {
-		n := device.NativeCall{Name: "gate_rows_to", Target: native.TargetGateRowsBackward}
-		return device.CallNative(n, gradientOf(gated, 1, 1, 1), in...)
+		n := device.NativeCall{Name: "norm_rows_to", Target: native.TargetNormRowsBackward, Attributes: attributes}
+		return device.CallNative(n, gradientOf(reference, 2, 2), in...)
 	}
-	return device.CallNative(device.NativeCall{Name: "gate_rows", Target: native.TargetGateRows, Backward: backward}, gated, h)[0]
+	n := device.NativeCall{Name: "norm_rows", Target: native.TargetNormRows, Attributes: attributes, Backward: backward}
+	return device.CallNative(n, reference, x, scale)[0]
 }
 
-func gated(in []*Node) []*Node {
-	n := in[0].Shape().Dim(1) / 2
-	gate, up := SliceAxis(in[0], 1, AxisRange(0, n)), SliceAxis(in[0], 1, AxisRange(n, 2*n))
-	return []*Node{Mul(Mul(gate, Sigmoid(gate)), up)}
+// Gated is SwiGLU (Shazeer, arXiv 2002.05202) of h [rows, 2n]: silu of its first n columns times the others, [rows, n].
+func Gated(h *Node) *Node {
+	n := h.Shape().Dim(1) / 2
+	gate, up := SliceAxis(h, 1, AxisRange(0, n)), SliceAxis(h, 1, AxisRange(n, 2*n))
+	return Mul(Mul(gate, Sigmoid(gate)), up)
+}
+
+// GateRows is Gated of f32, of many rows.
+func GateRows(h *Node) *Node {
+	reference := func(in []*Node) []*Node { return []*Node{Gated(in[0])} }
+	backward := func(in []*Node) []*Node {
+		n := device.NativeCall{Name: "gate_rows_to", Target: native.TargetGateRowsBackward}
+		return device.CallNative(n, gradientOf(reference, 1, 1), in...)
+	}
+	return device.CallNative(device.NativeCall{Name: "gate_rows", Target: native.TargetGateRows, Backward: backward}, reference, h)[0]
 }
 
 // Rotate turns the pairs (i, i+headDim/2) of x [rows, heads, headDim] by angles whose cosines and sines are given, [rows, 1, headDim/2] f32
@@ -89,11 +102,6 @@ func Rotate(x, cos, sin *Node) *Node {
 	b := ConvertDType(SliceAxis(x, 2, AxisRange(half, 2*half)), dtypes.Float32)
 	turned := Concatenate([]*Node{Sub(Mul(a, cos), Mul(b, sin)), Add(Mul(b, cos), Mul(a, sin))}, 2)
 	return ConvertDType(turned, x.DType())
-}
-
-// SegmentsNatively says that SelfAttention of so many tokens is a native function on a kind of device.
-func SegmentsNatively(kind device.Kind, dtype dtypes.DType, tokens int) bool {
-	return dtype == dtypes.Float32 && tokens >= nativeRows && device.Natives(kind) == nil
 }
 
 // SelfAttention is attention within packed rows from what the product with a layer's weights gives: qkv [rows*tokens, (heads + 2 kvHeads) *
@@ -109,7 +117,7 @@ func SelfAttention(qkv, segments, positions, cos, sin *Node, heads int) *Node {
 	reference := func(in []*Node) []*Node { return selfAttention(in, heads) }
 	backward := func(in []*Node) []*Node {
 		n := device.NativeCall{Name: nameOfHeads("segments_to", heads), Target: native.TargetSegmentsBackward, Attributes: attributes}
-		d := device.CallNative(n, gradientOf(reference, 5, 1, 1), in[:8]...) // without the adjoint of the sums, which nobody uses
+		d := device.CallNative(n, gradientOf(reference, 5, 1), in[:8]...) // without the adjoint of the sums, which nobody uses
 		return []*Node{d[0], zerosLike(in[3]), zerosLike(in[4])}
 	}
 	n := device.NativeCall{Name: nameOfHeads("segments", heads), Target: native.TargetSegments, Attributes: attributes, Backward: backward, SeesOutputs: true}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"astro/internal/device"
-	"astro/kernels/native"
 
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -24,9 +23,7 @@ const (
 )
 
 func init() {
-	device.Implement("product", device.Implementation{Body: productBody, Backward: productBackward})
-	device.Implement("product_to_x", device.Implementation{Body: denseBody(native.TargetDenseToX)})
-	device.Implement("product_to_w", device.Implementation{Body: denseBody(native.TargetDenseToW)})
+	device.Implement("product", device.Implementation{Body: productBody})
 }
 
 // Product is x [rows, in] times w [in, out]: [rows, out], in the dtype of both. Its reference is a plain dot; a batch of decodes
@@ -39,27 +36,13 @@ func Product(x, w *Node) *Node {
 	return device.Call("product", func(in []*Node) []*Node { return []*Node{DotProduct(in[0], in[1])} }, x, w)[0]
 }
 
-// productBackward is the gradient to x and to w, from them and the adjoint of the product. What is multiplied in bf16 it keeps in bf16 (see halfEinsum).
+// productBackward keeps what is multiplied in bf16 in bf16 (see halfEinsum).
 func productBackward(in []*Node) []*Node {
 	if in[0].DType() == dtypes.BFloat16 {
 		return halfProduct.backward(in)
 	}
 	x, w, adjoint := in[0], in[1], in[2]
-	of := func(name, equation string, a, b *Node) *Node {
-		return device.Call(name, func(in []*Node) []*Node { return []*Node{einsum(equation, in[0].DType(), in[0], in[1])} }, a, b)[0]
-	}
-	return []*Node{of("product_to_x", halfProduct.toLeft, adjoint, w), of("product_to_w", halfProduct.toRight, x, adjoint)}
-}
-
-// denseBody is a native function of two matrices f32 whose rows are many.
-func denseBody(target string) func(kind device.Kind, f device.Signature) string {
-	return func(kind device.Kind, f device.Signature) string {
-		first := matrixType(f.Params[0].Type)
-		if kind != device.XLACPU || first.dtype != "f32" || first.rows < nativeRows || device.Natives(kind) != nil {
-			return ""
-		}
-		return device.CustomCall(f, target, nil, nil)
-	}
+	return []*Node{einsum(halfProduct.toLeft, x.DType(), adjoint, w), einsum(halfProduct.toRight, w.DType(), x, adjoint)}
 }
 
 // productBody is another form of the product where that is faster.
@@ -75,7 +58,7 @@ func productBody(kind device.Kind, f device.Signature) string {
 	case p.rows >= packedFrom && p.rows < packedTo:
 		return p.inPieces()
 	}
-	return denseBody(native.TargetDense)(kind, f)
+	return ""
 }
 
 // product is a call of Product in StableHLO: names and sizes of x [rows, in] and w [in, out].

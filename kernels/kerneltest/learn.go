@@ -17,9 +17,9 @@ import (
 
 // RunLearning runs the part of the suite that is training's.
 func RunLearning(t *testing.T, d *device.Device) {
-	t.Run("ProductGradients", func(t *testing.T) { each(t, 6, func(t *testing.T, r *rand.Rand) { productGradients(t, d, r) }) })
-	t.Run("RMSNorm", func(t *testing.T) { each(t, 5, func(t *testing.T, r *rand.Rand) { norms(t, d, r) }) })
-	t.Run("Gated", func(t *testing.T) { each(t, 5, func(t *testing.T, r *rand.Rand) { gates(t, d, r) }) })
+	t.Run("Dense", func(t *testing.T) { each(t, 6, func(t *testing.T, r *rand.Rand) { denseGradients(t, d, r) }) })
+	t.Run("NormRows", func(t *testing.T) { each(t, 5, func(t *testing.T, r *rand.Rand) { norms(t, d, r) }) })
+	t.Run("GateRows", func(t *testing.T) { each(t, 5, func(t *testing.T, r *rand.Rand) { gates(t, d, r) }) })
 	t.Run("SelfAttention", func(t *testing.T) { each(t, 8, func(t *testing.T, r *rand.Rand) { selfAttention(t, d, r) }) })
 }
 
@@ -69,10 +69,10 @@ func learned(t *testing.T, d *device.Device, operands []matrix, to int, build fu
 	}
 }
 
-// manyRows are below and above what native functions are for, with and without a rest.
+// manyRows have one tile and several, with and without a rest.
 func manyRows(r *rand.Rand) int { return pick(r, 7, 96, 131, 300) }
 
-func productGradients(t *testing.T, d *device.Device, r *rand.Rand) {
+func denseGradients(t *testing.T, d *device.Device, r *rand.Rand) {
 	rows, in, out := manyRows(r), pick(r, 1, 31, 96, 130), pick(r, 1, 32, 70, 129)
 	x, w, goal := randomMatrix(r, rows, in), randomMatrix(r, in, out), randomMatrix(r, rows, out)
 	y, dx, dw := make([]float32, rows*out), make([]float32, rows*in), make([]float32, in*out)
@@ -85,7 +85,7 @@ func productGradients(t *testing.T, d *device.Device, r *rand.Rand) {
 			}
 		}
 	}
-	learned(t, d, []matrix{x, w, goal}, 2, func(in []*graph.Node) *graph.Node { return kernels.Product(in[0], in[1]) }, y, dx, dw)
+	learned(t, d, []matrix{x, w, goal}, 2, func(in []*graph.Node) *graph.Node { return kernels.Dense(in[0], in[1]) }, y, dx, dw)
 }
 
 func norms(t *testing.T, d *device.Device, r *rand.Rand) {
@@ -110,7 +110,7 @@ func norms(t *testing.T, d *device.Device, r *rand.Rand) {
 	for j, s := range slopes {
 		dScale[j] = float32(s)
 	}
-	learned(t, d, []matrix{x, scale, goal}, 2, func(in []*graph.Node) *graph.Node { return kernels.RMSNorm(in[0], in[1], eps) }, y, dx, dScale)
+	learned(t, d, []matrix{x, scale, goal}, 2, func(in []*graph.Node) *graph.Node { return kernels.NormRows(in[0], in[1], eps) }, y, dx, dScale)
 }
 
 func gates(t *testing.T, d *device.Device, r *rand.Rand) {
@@ -127,7 +127,7 @@ func gates(t *testing.T, d *device.Device, r *rand.Rand) {
 			dh[i*2*n+j], dh[i*2*n+n+j] = float32(slope*up*s*(1+g*(1-s))), float32(slope*g*s)
 		}
 	}
-	learned(t, d, []matrix{h, goal}, 1, func(in []*graph.Node) *graph.Node { return kernels.Gated(in[0]) }, y, dh)
+	learned(t, d, []matrix{h, goal}, 1, func(in []*graph.Node) *graph.Node { return kernels.GateRows(in[0]) }, y, dh)
 }
 
 // A packedRows is attention within segments.

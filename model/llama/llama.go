@@ -45,8 +45,29 @@ type Training struct {
 	// the rest again, for a third more time.
 	Checkpoints bool
 
-	// Segments [seqs, tokens] i32, if any, say how rows are packed: attention is kernels.SelfAttention then, and Attend is not asked.
+	// Segments [seqs, tokens] i32, if any, say how rows are packed, and layers are made of what kernels has for training on processors, in f32:
+	// attention is kernels.SelfAttention, and Attend is not asked.
 	Segments *Node
+}
+
+// parts are what a layer is made of besides attention.
+type parts struct {
+	product func(m kernels.Matrix, x *Node) *Node
+	norm    func(x, scale *Node, eps float64) *Node
+	gated   func(h *Node) *Node
+}
+
+var (
+	inGraph  = parts{kernels.Matrix.Product, kernels.RMSNorm, kernels.Gated}
+	natively = parts{kernels.Matrix.Dense, kernels.NormRows, kernels.GateRows}
+)
+
+// parts are those that it asks for.
+func (how Training) parts() parts {
+	if how.Segments != nil {
+		return natively
+	}
+	return inGraph
 }
 
 // ForwardTraining is Forward for training; the hidden states are of how.Compute.
@@ -60,7 +81,7 @@ func ForwardTraining(c model.Config, weights []*Node, tokens, positions, cos, si
 
 func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node, attend Attend, how Training) *Node {
 	seqs, length := tokens.Shape().Dim(0), tokens.Shape().Dim(1)
-	turns := angles{rowsAt(cos, positions), rowsAt(sin, positions), seqs}
+	p, turns := how.parts(), angles{rowsAt(cos, positions), rowsAt(sin, positions), seqs}
 	mix := func(l int, qkv *Node) *Node {
 		if how.Segments != nil {
 			return kernels.SelfAttention(qkv, how.Segments, positions, cos, sin, c.Heads)
@@ -76,16 +97,16 @@ func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 	for l := range c.Layers {
 		at := c.FirstLayer() + l*model.PerLayer
 		matrix := func(i int) kernels.Matrix { return kernels.Matrix{Values: weights[at+i], Change: how.Changes[at+i]} }
-		x = attention(c, weights[at], matrix(1), matrix(2), enter(x), func(qkv *Node) *Node { return mix(l, qkv) })
-		x = mlp(c, weights[at+3], matrix(4), matrix(5), x)
+		x = p.attention(c, weights[at], matrix(1), matrix(2), enter(x), func(qkv *Node) *Node { return mix(l, qkv) })
+		x = p.mlp(c, weights[at+3], matrix(4), matrix(5), x)
 	}
-	return Reshape(kernels.RMSNorm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
+	return Reshape(p.norm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
 }
 
 // attention adds attention to x [rows, hidden]; mix makes mixed values [rows, heads*headDim] of queries, keys and values side by side.
-func attention(c model.Config, norm *Node, qkv, out kernels.Matrix, x *Node, mix func(qkv *Node) *Node) *Node {
-	mixed := mix(qkv.Product(kernels.RMSNorm(x, norm, c.NormEps)))
-	return Add(x, kernels.AllReduce(out.Product(mixed)))
+func (p parts) attention(c model.Config, norm *Node, qkv, out kernels.Matrix, x *Node, mix func(qkv *Node) *Node) *Node {
+	mixed := mix(p.product(qkv, p.norm(x, norm, c.NormEps)))
+	return Add(x, kernels.AllReduce(p.product(out, mixed)))
 }
 
 // angles are the cosines and sines of rows that are so many sequences of one length, [rows, 1, headDim/2].
@@ -105,9 +126,9 @@ func (a angles) mix(c model.Config, h *Node, attend func(q, k, v *Node) *Node) *
 }
 
 // mlp adds the feed-forward network to x [rows, hidden].
-func mlp(c model.Config, norm *Node, gateUp, down kernels.Matrix, x *Node) *Node {
-	h := gateUp.Product(kernels.RMSNorm(x, norm, c.NormEps))
-	return Add(x, kernels.AllReduce(down.Product(kernels.Gated(h))))
+func (p parts) mlp(c model.Config, norm *Node, gateUp, down kernels.Matrix, x *Node) *Node {
+	h := p.product(gateUp, p.norm(x, norm, c.NormEps))
+	return Add(x, kernels.AllReduce(p.product(down, p.gated(h))))
 }
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].

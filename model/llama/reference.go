@@ -104,7 +104,7 @@ func (p Packed) attention(tokens, pages int) func([]*Node) []*Node {
 			pool = p.setPages(pool, layer, keys, values)
 			return kernels.PagedAttention(q, keys, values, table, positions, Scale(c))
 		}
-		y := attention(c, p.vector(w, b.AttnNorm), qkv, out, x, func(h *Node) *Node { return turns.mix(c, h, attend) })
+		y := inGraph.attention(c, p.vector(w, b.AttnNorm), qkv, out, x, func(h *Node) *Node { return turns.mix(c, h, attend) })
 		return []*Node{y, pool}
 	}
 }
@@ -168,7 +168,7 @@ func (p Packed) write(pool, slots, rows *Node) *Node {
 
 func (p Packed) mlp(in []*Node) []*Node {
 	b, c, w := p.model().Blob(), p.Config, p.layer(in[2], in[1])
-	return []*Node{mlp(c, p.vector(w, b.MLPNorm), kernels.Matrix{Values: p.gateUp(w)}, kernels.Matrix{Values: p.matrix(w, b.Down, c.FFN, c.Hidden)}, in[0])}
+	return []*Node{inGraph.mlp(c, p.vector(w, b.MLPNorm), kernels.Matrix{Values: p.gateUp(w)}, kernels.Matrix{Values: p.matrix(w, b.Down, c.FFN, c.Hidden)}, in[0])}
 }
 
 // gateUp unpacks panels of 16 columns of each.

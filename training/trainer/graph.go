@@ -38,7 +38,7 @@ type weightNodes struct {
 func logprobs(c model.Config, o Config, w weightNodes, b batchNodes) (ofTargets, entropies *Node) {
 	how := llama.Training{Compute: o.Compute.DType(), Changes: w.changes, Checkpoints: o.LayerCheckpoints}
 	var attend llama.Attend
-	if kernels.SegmentsNatively(device.KindOf(b.segments.Graph()), how.Compute, b.segments.Shape().Size()) {
+	if kernels.LearnsNatively(device.KindOf(b.segments.Graph()), how.Compute, b.segments.Shape().Size()) {
 		how.Segments = b.segments
 	} else {
 		attend = attention(c, b.segments)

@@ -23,7 +23,7 @@ func Memory(kind device.Kind, c model.Config, rows, rowTokens int, o Config) int
 	n := int64(rows) * int64(rowTokens)
 	ofTokens, ofAttention := n*int64(16*c.Hidden+6*c.FFN+4*(c.Heads+2*c.KVHeads)*c.HeadDim), AttentionElements(kind, c, rows, rowTokens)
 	layer, rounded := f32Bytes*(ofTokens+ofAttention), int64(0)
-	if kernels.SegmentsNatively(kind, o.Compute.DType(), int(n)) { // what stands between native functions, and no score
+	if kernels.LearnsNatively(kind, o.Compute.DType(), int(n)) { // what stands between native functions, and no score
 		layer = f32Bytes * n * int64(6*c.Hidden+4*c.FFN+2*(c.Heads+2*c.KVHeads)*c.HeadDim)
 	}
 	if o.Compute == BF16 {
