@@ -39,12 +39,21 @@ func (e halfEinsum) call(left, right *Node) *Node {
 	if e.wide {
 		result = dtypes.Float32
 	}
-	return device.Call(e.name, func(in []*Node) []*Node { return []*Node{rounded(e.of, result, in[0], in[1])} }, left, right)[0]
+	return device.Call(e.name, func(in []*Node) []*Node { return []*Node{rounded(e.of, result, in[0], roundedFor(in[1], in[0]))} }, left, right)[0]
 }
 
 func (e halfEinsum) backward(in []*Node) []*Node {
 	left, right, adjoint := in[0], in[1], in[2]
-	return []*Node{rounded(e.toLeft, left.DType(), adjoint, right), rounded(e.toRight, right.DType(), left, adjoint)}
+	return []*Node{rounded(e.toLeft, left.DType(), adjoint, roundedFor(right, adjoint)), rounded(e.toRight, right.DType(), left, adjoint)}
+}
+
+// roundedFor is an f32 weight that is rounded to bf16 when x, which it meets, is there. A compiler would round a weight once, and keep that from a
+// layer's first pass to its last.
+func roundedFor(w, x *Node) *Node {
+	if w.DType() != dtypes.Float32 || device.KindOf(w.Graph()) == device.Go {
+		return w
+	}
+	return SchedulingBarrier(w, x)
 }
 
 // rounded is an Einsum of operands as bf16. On Go they are widened again: its products of two batches, such as half_scores, are wrong in

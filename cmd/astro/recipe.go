@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"astro/internal/device"
 	"astro/training/recipe/pipeline"
 )
 
@@ -23,6 +24,7 @@ const baseModel = "models/countdown-base"
 type recipeFlags struct {
 	deviceFlags
 	stage, size, out, work        string
+	compute                       string
 	seed                          uint64
 	seeds                         int
 	mask, fromScratch, quick      bool
@@ -48,7 +50,7 @@ const (
 
 func newRecipeCommand() *cobra.Command {
 	root := &cobra.Command{Use: "recipe", Short: "Run a whole experiment: learn, judge, print the table, write a model and its card"}
-	f := recipeFlags{size: pipeline.Small, seed: 1, seeds: 1}
+	f := recipeFlags{size: pipeline.Small, compute: device.Auto, seed: 1, seeds: 1}
 	c := &cobra.Command{
 		Use:   "countdown",
 		Short: "Run ASTRO on the numbers game: base model, search, traces, supervised and reward learning in two arms, the table",
@@ -75,7 +77,7 @@ func newRecipeCommand() *cobra.Command {
 // commandOf is the command as it would be given again: with the flags that decide what comes out, where they were given.
 func commandOf(c *cobra.Command) string {
 	command := c.CommandPath()
-	rest := []string{"size", "seed", "seeds", "from-scratch", "tokens", "search-problems", "steps", "eval-problems", "eval-samples"}
+	rest := []string{"size", "seed", "seeds", "from-scratch", "tokens", "search-problems", "steps", "eval-problems", "eval-samples", "compute"}
 	for _, name := range givenOf(c, append(rest, recipeFactors...)) {
 		command += " --" + name
 	}
@@ -100,6 +102,7 @@ func (f *recipeFlags) addFlags(c *cobra.Command) {
 	flags.StringVar(&f.out, "out", "", "folder of the final model; one that is there is replaced (default: "+recipeModel+"; with --stage base "+baseModel+"; of size tiny and where the method is changed, in --work)")
 	flags.StringVar(&f.work, "work", "", "folder of everything that stages make (default: in the user's cache)")
 	f.addDevice(c, "")
+	flags.StringVar(&f.compute, "compute", f.compute, computeUse)
 	flags.Uint64Var(&f.seed, "seed", f.seed, "of search, traces, learning and sampling")
 	flags.IntVar(&f.seeds, "seeds", f.seeds, "run so many seeds, from --seed on, and print their mean too")
 	flags.BoolVar(&f.mask, "mask", false, "failed branches have no weight in the loss, and there are up to 3 of them unless --k says otherwise")
@@ -140,7 +143,12 @@ func (f recipeFlags) run(ctx context.Context, out, diagnostics io.Writer) error 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "size %s on %s, in %s\n", c.Size, d.Kind(), f.work)
+	compute, err := parseCompute(f.compute, d)
+	if err != nil {
+		return err
+	}
+	c = c.WithCompute(compute)
+	fmt.Fprintf(out, "size %s on %s in %s, in %s\n", c.Size, d.Kind(), compute, f.work)
 	var runs []*pipeline.Pipeline
 	for i := range f.seeds {
 		seed := f.seed + uint64(i)

@@ -44,7 +44,10 @@ func (f recipeFlags) trainBase(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "training %d parameters on %.1fM tokens with %s\n", r.Model.Params(), float64(r.Tokens)/1e6, d.Kind())
+	if r.Optimizer.Compute, err = parseCompute(f.compute, d); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "training %d parameters on %.1fM tokens with %s in %s\n", r.Model.Params(), float64(r.Tokens)/1e6, d.Kind(), r.Optimizer.Compute)
 	trained, err := r.Train(ctx, d, recipe.Work{Dir: f.work}, progressLine())
 	if err != nil {
 		return err
@@ -52,7 +55,7 @@ func (f recipeFlags) trainBase(ctx context.Context, w io.Writer) error {
 	defer trained.Weights.Free()
 	fmt.Fprintf(w, "\ntrained %d steps, %.2fM tokens in %.0f s, loss %.4f\n", trained.Steps, float64(trained.Tokens)/1e6,
 		trained.Duration.Seconds(), trained.Loss)
-	report := recipe.Report{Recipe: r, Command: fmt.Sprintf("astro recipe countdown --stage base --tokens %d --seed %d", r.Tokens, r.Seed), Device: string(d.Kind()),
+	report := recipe.Report{Recipe: r, Command: fmt.Sprintf("astro recipe countdown --stage base --tokens %d --seed %d --compute %s", r.Tokens, r.Seed, r.Optimizer.Compute), Device: string(d.Kind()),
 		Steps: trained.Steps, Tokens: trained.Tokens, Loss: trained.Loss, Duration: trained.Duration}
 	problems := r.Domain.Sample(r.Domain.Split().Test, f.problems, random.New(f.seed, 2))
 	sample, stop, err := recipe.EngineSample(d, trained.Weights)

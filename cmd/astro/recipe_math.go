@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"astro/internal/device"
 	"astro/training/recipe"
 	"astro/training/recipe/mathrecipe"
 	"astro/training/recipe/stages"
@@ -20,7 +21,7 @@ import (
 type mathFlags struct {
 	model, problems, evalProblems string
 	deviceFlags
-	stage, work, out                string
+	stage, work, out, compute       string
 	boundary, prose, url, proseName string
 	instruction                     string // file
 	memoryBytes                     int64
@@ -33,7 +34,7 @@ type mathFlags struct {
 
 func newRecipeMathCommand() *cobra.Command {
 	config := mathrecipe.Paper()
-	f := mathFlags{boundary: string(config.Steps), prose: string(config.Prose.Writer), config: config}
+	f := mathFlags{boundary: string(config.Steps), prose: string(config.Prose.Writer), compute: device.Auto, config: config}
 	c := &cobra.Command{
 		Use:   "math",
 		Short: "Run ASTRO on a Llama model and problems with known answers, with the paper's settings as defaults",
@@ -62,7 +63,7 @@ var decisive = []string{
 	"step-tokens", "answer-tokens", "temperature", "children", "rollouts", "iterations", "depth", "tokens-budget", "cpuct", "parallel", "traces", "k",
 	"local", "mask-failed", "high-q", "trace-tokens", "prose", "prose-model", "prose-temperature", "self-eval", "sft-epochs", "sft-lr", "batch-examples",
 	"batch-tokens", "rl-steps", "rl-prompts", "group", "rl-tokens", "rl-rounds", "mini", "rl-lr", "rl-warmup-updates", "band-low", "band-high",
-	"rl-batch-tokens", "curve-steps",
+	"rl-batch-tokens", "curve-steps", "compute",
 }
 
 // commandOf is the command as it would be given again, but for places.
@@ -86,6 +87,7 @@ func (f *mathFlags) addFlags(c *cobra.Command) {
 	flags.StringVar(&f.work, "work", "", "folder of everything that stages make (default: in the user's cache)")
 	flags.StringVar(&f.out, "out", "", "folder of the final model; one that is there is replaced (default: it stays in --work)")
 	f.addDevice(c, "")
+	flags.StringVar(&f.compute, "compute", f.compute, computeUse)
 	flags.Uint64Var(&k.Seed, "seed", k.Seed, "of search, traces, learning and sampling")
 	flags.IntVar(&k.ContextTokens, "context", 0, "tokens that a prompt and its answer may have; 0 = the model's own")
 	flags.IntVar(&k.PromptTokens, "prompt-tokens", k.PromptTokens, "problems with a longer prompt are left out and counted")
@@ -161,13 +163,18 @@ func (f *mathFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 	if p.Device, err = f.openDevice(); err != nil {
 		return err
 	}
+	compute, err := parseCompute(f.compute, p.Device)
+	if err != nil {
+		return err
+	}
+	p.Config = p.Config.WithCompute(compute)
 	if p.MemoryBytes == 0 {
 		if p.MemoryBytes, err = freeMemory(p.Device, 1); err != nil {
 			return err
 		}
 	}
 	n := p.Problems
-	fmt.Fprintf(out, "%s on %s, in %s; %d problems to learn from, %d to validate, %d to test, %d left out\n", f.found, p.Device.Kind(), p.Dir,
+	fmt.Fprintf(out, "%s on %s in %s, in %s; %d problems to learn from, %d to validate, %d to test, %d left out\n", f.found, p.Device.Kind(), compute, p.Dir,
 		len(n.Train), len(n.Validation), len(n.Test), n.Skipped.Total())
 	if n.Skipped.Total() > 0 {
 		fmt.Fprintf(out, "left out: %s; the first: %v\n", n.Skipped, n.Skipped.First)

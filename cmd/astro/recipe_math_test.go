@@ -43,18 +43,18 @@ func TestRecipeMath(t *testing.T) {
 		"--instruction", instructionFile(t), "--prose", "template", "--self-eval", "0", "--held-out", ".25", "--validation", ".2", "--slots", "8", "--context", "400",
 		"--answer-tokens", "32", "--step-tokens", "16", "--children", "4", "--rollouts", "1", "--iterations", "4", "--parallel", "8", "--traces", "2", "--k", "0,1,2",
 		"--sft-lr", "1e-3", "--batch-tokens", "256", "--batch-examples", "4", "--rl-steps", "1", "--rl-prompts", "2", "--rl-lr", "1e-3", "--rl-tokens", "24", "--rl-batch-tokens", "256",
-		"--rl-rounds", "1", "--eval-samples", "2", "--vote", "2", "--curve-problems", "2", "--curve-samples", "2"}
+		"--rl-rounds", "1", "--eval-samples", "2", "--vote", "2", "--curve-problems", "2", "--curve-samples", "2", "--compute", "f32"}
 	text, err := recipeMath(t, args...)
 	if err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
-	for _, want := range []string{"search made: ", "linearize made: ", "astro-rl made: ", "maj@2 %", "wrote the model to"} {
+	for _, want := range []string{"search made: ", "linearize made: ", "astro-rl made: ", " on go in f32", "maj@2 %", "wrote the model to"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("got %s; want %q in it", text, want)
 		}
 	}
 	card, err := os.ReadFile(filepath.Join(dir, "out", "README.md"))
-	if err != nil || !strings.Contains(string(card), "astro recipe math --model ") || !strings.Contains(string(card), "--rl-tokens=24") {
+	if err != nil || !strings.Contains(string(card), "astro recipe math --model ") || !strings.Contains(string(card), "--rl-tokens=24") || !strings.Contains(string(card), "--compute=f32") {
 		t.Errorf("the card says %s (%v)", card, err)
 	}
 	again, err := recipeMath(t, args...)
@@ -87,6 +87,7 @@ func TestRecipeMathRefuses(t *testing.T) {
 		"read the instruction":                   append(usual, "--instruction", "absent.txt"),
 		"want shares that leave some":            append(usual, "--held-out", "1"),
 		"with a prompt that is too long":         append(usual, "--prompt-tokens", "3"),
+		`--compute in "half": want auto, f32`:    append(usual, "--compute", "half"),
 	} {
 		if _, err := recipeMath(t, args...); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v: got %v; want %q on one line", args, err, want)

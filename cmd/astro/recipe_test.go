@@ -43,6 +43,7 @@ func TestRecipeCountdownRefuses(t *testing.T) {
 		"has room for 496":                               {"--max-tokens", "600"},
 		"numbers of wrong terminals":                     {"--k", "0,99"},
 		"share of local returns":                         {"--local", "2"},
+		`compute in "fp8": want auto, f32 or bf16`:       {"--compute", "fp8"},
 		"epochs must be 1 to 100":                        {"--sft-epochs", "101"},
 		"the --work of another run":                      {"--from", filepath.Join(t.TempDir(), "none")},
 	} {
@@ -95,6 +96,9 @@ func TestRecipeFactors(t *testing.T) {
 		if c, err := f.config(); err != nil || !c.Traces.MaskFailed || len(c.Traces.K) != 4 || c.Traces.K[3] != 1 {
 			t.Errorf("with --mask and --k: %+v (%v)", c.Traces, err)
 		}
+	}
+	if _, command := parse("--compute", "bf16"); command != "countdown --compute=bf16" {
+		t.Errorf("the command in bf16 is %q", command)
 	}
 	if f, _ := parse(); f.choosePlaces() != nil || f.out != recipeModel {
 		t.Errorf("without flags the model goes to %s", f.out)

@@ -12,13 +12,18 @@ import (
 
 // planMemory divides the device's memory before anything is loaded.
 func planMemory(b *backend, o serveOptions, d *device.Device, dtype dtypes.DType) (engine.MemoryPlan, error) {
-	kind, available := d.Kind(), o.memoryBytes
+	available := o.memoryBytes
 	if available == 0 {
 		var err error
 		if available, err = freeMemory(d, b.devices); err != nil {
 			return engine.MemoryPlan{}, err
 		}
 	}
+	return planWithin(b, o, d.Kind(), available, dtype)
+}
+
+// planWithin is planMemory of so many bytes on a device of some kind.
+func planWithin(b *backend, o serveOptions, kind device.Kind, available int64, dtype dtypes.DType) (engine.MemoryPlan, error) {
 	sets, learning := o.learnFlags.memory(b, kind)
 	if available -= learning; available <= 0 {
 		return engine.MemoryPlan{}, fmt.Errorf("learning needs %.1f MiB, which is all that there is: use --learn-layer-checkpoints, a shorter --context, or a smaller model", float64(learning)/(1<<20))

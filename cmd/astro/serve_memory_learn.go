@@ -14,6 +14,6 @@ func (l *learnFlags) memory(b *backend, kind device.Kind) (sets int, trainingByt
 	if l.learn == "" {
 		return sets, 0
 	}
-	c := l.settings(b)
+	c := l.settingsOn(b, kind)
 	return sets + 1, trainer.Memory(kind, b.config, c.Rows, c.RowTokens, c.Optimizer) // and a candidate
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"astro/internal/device"
 	"astro/server"
 	"astro/training"
 	"astro/training/countdown"
@@ -75,7 +76,10 @@ func (l *learning) fitting(r *recipe.RewardProblems, answerTokens, contextTokens
 }
 
 // settings are those of the recipe, for rollouts that a clipped weight may still be learned from when another version learns.
-func (l *learnFlags) settings(b *backend) grpo.Config {
+func (l *learnFlags) settings(b *backend) grpo.Config { return l.settingsOn(b, b.device.Kind()) }
+
+// settingsOn are settings on a device of some kind.
+func (l *learnFlags) settingsOn(b *backend, kind device.Kind) grpo.Config {
 	c := grpo.Default()
 	c.Prompts, c.MaxRounds, c.Mini, c.Objective.Staleness.TIS = l.prompts, 1, 2, 2
 	c.RowTokens = b.context - 1
@@ -91,7 +95,7 @@ func (l *learnFlags) settings(b *backend) grpo.Config {
 		c.Optimizer.PeakLR = l.lr
 	}
 	c.Rows = max(1, 2048/c.RowTokens)
-	compute, err := trainer.ParseCompute(l.compute, b.device.Kind())
+	compute, err := trainer.ParseCompute(l.compute, kind)
 	if err != nil {
 		panic("BUG: openStore has checked it: " + err.Error())
 	}

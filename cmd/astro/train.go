@@ -39,8 +39,19 @@ func (t *trainFlags) add(c *cobra.Command, every int) {
 	f.StringVar(&t.out, "out", "", "folder of the trained model; one that is there is replaced")
 	f.StringVar(&t.work, "work", "", "folder of checkpoints; the same command goes on from the newest (default: none are kept)")
 	t.addDevice(c, "")
-	f.StringVar(&t.compute, "compute", device.Auto, "what products are computed in: f32, bf16 (weights and optimizer stay f32), or auto, which is bf16 on xla:cuda alone; a run goes on in what it began with")
+	f.StringVar(&t.compute, "compute", device.Auto, computeUse)
 	f.IntVar(&t.every, "every", every, "steps between two checkpoints")
+}
+
+// computeUse is what --compute is.
+const computeUse = "what training computes products in: f32, bf16 (what is trained and its optimizer stay f32), or auto, which is bf16 on xla:cuda alone; a run goes on in what it began with"
+
+func parseCompute(s string, d *device.Device) (trainer.Compute, error) {
+	c, err := trainer.ParseCompute(s, d.Kind())
+	if err != nil {
+		return c, fmt.Errorf("--%w", err)
+	}
+	return c, nil
 }
 
 // addSaving adds the flags of training with little memory: few parameters, few activations.
@@ -80,8 +91,8 @@ func (t *trainFlags) open(ctx context.Context, o *trainer.Config, diagnostics io
 	if err != nil {
 		return nil, nil, err
 	}
-	if o.Compute, err = trainer.ParseCompute(t.compute, d.Kind()); err != nil {
-		return nil, nil, fmt.Errorf("--%w", err)
+	if o.Compute, err = parseCompute(t.compute, d); err != nil {
+		return nil, nil, err
 	}
 	sayDisabled(diagnostics, d.Kind())
 	w, err := model.Load(t.model, d.Backend(), o.DType(), nil)

@@ -17,7 +17,6 @@ import (
 	"astro/training/grpo"
 	"astro/training/recipe"
 	"astro/training/reward"
-	"astro/training/trainer"
 )
 
 // grpoFlags are the flags of astro train grpo.
@@ -108,9 +107,7 @@ func (g *grpoFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if g.config.Optimizer.Compute != trainer.F32 {
-		g.config = g.config.Rounded()
-	}
+	g.config = g.config.In(g.config.Optimizer.Compute)
 	problems, err := g.adapt(lines, w.Config, diagnostics)
 	if err != nil {
 		w.Free()

@@ -74,6 +74,14 @@ func (c Config) Rounded() Config {
 	return c
 }
 
+// In is the Config whose trainer computes so; see Rounded.
+func (c Config) In(compute trainer.Compute) Config {
+	if c.Optimizer.Compute = compute; compute != trainer.F32 {
+		return c.Rounded()
+	}
+	return c
+}
+
 // Default is what learns well for tiny models; for a large one lower the learning rate to about 1e-6.
 func Default() Config {
 	o := trainer.Default(1)

@@ -34,16 +34,33 @@ func TestProgramsForH200(t *testing.T) {
 			o.LayerCheckpoints, o.LoRA, o.Compute = true, c.lora, c.compute
 			m := c.shape(c.layers, tokens)
 			tr := specsOnly(t, d, m, o)
-			sets := int64(4) // weights, moments, gradients; with factors as Memory says
-			if c.lora.Rank > 0 {
-				sets = 3
-			}
-			plan := Memory(d.Kind(), m, rows, tokens, o) - sets*f32Bytes*m.Params()
-			bounds := devicetest.Bounds{TemporaryBytes: plan, CopyBytes: 64 << 20}
+			bounds := devicetest.Bounds{TemporaryBytes: passBytes(d.Kind(), m, rows, tokens, o), CopyBytes: 64 << 20}
 			for _, s := range []device.Spec{tr.scoreSpec(rows, tokens), tr.gradSpec(rows, tokens, false), tr.applySpec()} {
 				devicetest.Check(t, d, s, bounds)
 			}
 		})
+	}
+}
+
+// More layers of Llama 3.1 8B take what they keep for their gradient, the input of each: nothing that is made of their matrices, rounded ones, the sum
+// with the factors, gradients, is there for more than a layer at a time.
+func TestLayersKeepNoMatricesForH200(t *testing.T) {
+	d := devicetest.H200(t)
+	const rows, tokens, few, more = 1, 2048, 2, 6
+	o := Default(100)
+	o.LayerCheckpoints, o.LoRA, o.Compute = true, LoRA{Rank: 16, Alpha: 32}, BF16
+	var need [2]int64
+	var m model.Config
+	for i, layers := range []int{few, more} {
+		m = modeltest.Llama8B(layers, tokens)
+		bounds := devicetest.Bounds{TemporaryBytes: passBytes(d.Kind(), m, rows, tokens, o)}
+		need[i] = devicetest.Check(t, d, specsOnly(t, d, m, o).gradSpec(rows, tokens, false), bounds).TemporaryBytes
+	}
+	matrices := halfBytes * (m.Params() - 2*int64(m.Vocab*m.Hidden)) / more // of a layer, in bf16
+	layer := (need[1] - need[0]) / (more - few)
+	t.Logf("a layer more takes %.1f MiB; its matrices are %.1f MiB", float64(layer)/(1<<20), float64(matrices)/(1<<20))
+	if layer > matrices/2 {
+		t.Errorf("a layer more takes %d bytes; want less than half of its matrices, %d", layer, matrices)
 	}
 }
 

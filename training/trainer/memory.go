@@ -11,32 +11,51 @@ const (
 	halfBytes = 2
 )
 
-// Memory estimates what training needs on a device of this kind, in bytes: weights, two moments and gradients in f32 (with LoRA two sets
-// of weights and gradients), and what a micro-batch of so many rows of so many tokens leaves for its backward pass. It is meant to be
-// high by a quarter. Dense attention grows with the square of a row's length; in blocks it keeps what it gave and a sum for each query. In
-// bf16 weights are rounded besides; what is kept for the backward pass is smaller on GPUs alone, for processors widen operands again.
+// Memory estimates what training needs on a device of this kind, in bytes: what a Trainer holds, and what a micro-batch of so many rows of so
+// many tokens leaves for its backward pass. It is meant to be high by a quarter.
 func Memory(kind device.Kind, c model.Config, rows, rowTokens int, o Config) int64 {
-	sets := int64(4) // weights, both moments, gradients
-	if o.LoRA.Rank > 0 {
-		sets = 3 // weights as they were, as they are, gradients; factors are small
+	return heldBytes(c, o) + passBytes(kind, c, rows, rowTokens, o)
+}
+
+// heldBytes are weights, two moments and gradients in f32; with LoRA those of the factors, and the weights once, as they are kept.
+func heldBytes(c model.Config, o Config) int64 {
+	const sets = 4
+	n, err := o.LoRA.Params(c)
+	if o.LoRA.Rank == 0 || err != nil { // an error is told where training begins
+		return sets * f32Bytes * c.Params()
 	}
+	return sets*f32Bytes*n + c.WeightBytes(o.DType())
+}
+
+// passBytes is what passes. Dense attention grows with the square of a row's length; in blocks it keeps what it gave and a sum for each query.
+// In bf16 what is kept for the backward pass is smaller on GPUs alone, for processors widen operands again.
+func passBytes(kind device.Kind, c model.Config, rows, rowTokens int, o Config) int64 {
 	n := int64(rows) * int64(rowTokens)
 	ofTokens, ofAttention := n*int64(16*c.Hidden+6*c.FFN+4*(c.Heads+2*c.KVHeads)*c.HeadDim), AttentionElements(kind, c, rows, rowTokens)
-	layer, rounded := f32Bytes*(ofTokens+ofAttention), int64(0)
-	if kernels.LearnsNatively(kind, o.Compute.DType(), int(n)) { // what stands between native functions, and no score
+	layer := f32Bytes * (ofTokens + ofAttention)
+	switch {
+	case kernels.LearnsNatively(kind, o.Compute.DType(), int(n)): // what stands between native functions, and no score
 		layer = f32Bytes * n * int64(6*c.Hidden+4*c.FFN+2*(c.Heads+2*c.KVHeads)*c.HeadDim)
+	case o.Compute == BF16 && kind == device.XLACUDA:
+		layer = (f32Bytes + halfBytes) * (ofTokens/2 + ofAttention) // norms and rotations are f32 within, scores f32 and their shares bf16
 	}
-	if o.Compute == BF16 {
-		rounded = halfBytes * c.Params()
-		if kind == device.XLACUDA {
-			layer = (f32Bytes + halfBytes) * (ofTokens/2 + ofAttention) // norms and rotations are f32 within, scores f32 and their shares bf16
-		}
-	}
-	kept := layer*int64(c.Layers) + rounded
+	kept := layer * int64(c.Layers)
 	if o.LayerCheckpoints {
-		kept = layer + rounded + f32Bytes*n*int64(c.Hidden)*int64(c.Layers)
+		kept = layer + f32Bytes*n*int64(c.Hidden)*int64(c.Layers)
 	}
-	return f32Bytes*sets*c.Params() + kept + headBytes(c, o) + LogitBytes(kind, c.Vocab, rows*rowTokens, o)
+	return kept + madeBytes(c, o) + headBytes(c, o) + LogitBytes(kind, c.Vocab, rows*rowTokens, o)
+}
+
+// madeBytes is what is made of weights where they are multiplied with, of no more than a layer at a time: rounded ones, and the head's; with LoRA the
+// product of factors, f32, and what comes of adding it to a matrix.
+func madeBytes(c model.Config, o Config) (bytes int64) {
+	if o.Compute == BF16 && o.LoRA.Rank == 0 {
+		bytes = halfBytes * (c.Params()/int64(c.Layers) + int64(c.Vocab)*int64(c.Hidden))
+	}
+	if o.LoRA.Rank > 0 {
+		bytes = 2 * f32Bytes * int64(c.Hidden) * int64(max(2*c.FFN, (c.Heads+2*c.KVHeads)*c.HeadDim))
+	}
+	return bytes
 }
 
 // AttentionElements is how many numbers a layer's attention leaves for its gradient, besides queries, keys and values.

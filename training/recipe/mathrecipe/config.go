@@ -17,6 +17,7 @@ import (
 	"astro/training/recipe/learning"
 	"astro/training/search"
 	"astro/training/sft"
+	"astro/training/trainer"
 )
 
 // Config is everything that decides about a run. Start from Paper.
@@ -100,6 +101,12 @@ func Paper() Config {
 // WithSeed gives every random choice another seed. Which problems are held out stays the same.
 func (c Config) WithSeed(seed uint64) Config {
 	c.Seed, c.Search.Seed, c.Traces.Seed, c.SFT.Seed, c.RL.Seed = seed, seed, seed, seed, seed
+	return c
+}
+
+// WithCompute says what everything that is trained computes its products in.
+func (c Config) WithCompute(compute trainer.Compute) Config {
+	c.SFT.Optimizer.Compute, c.RL.Config = compute, c.RL.Config.In(compute)
 	return c
 }
 

@@ -19,6 +19,7 @@ import (
 	"astro/training/recipe"
 	"astro/training/search"
 	"astro/training/sft"
+	"astro/training/trainer"
 )
 
 // Config is everything that decides about a run. Start from Sized.
@@ -147,6 +148,15 @@ func (c *Config) compared() {
 func (c Config) WithSeed(seed uint64) Config {
 	c.Seed, c.Base.Seed, c.Search.Seed, c.Traces.Seed, c.SFT.Seed = seed, seed, seed, seed, seed
 	c.AstroRL.Seed, c.DirectRL.Seed, c.SPOC.Seed, c.StepKTO.Seed = seed, seed, seed, seed
+	return c
+}
+
+// WithCompute says what everything that is trained computes its products in.
+func (c Config) WithCompute(compute trainer.Compute) Config {
+	c.Base.Optimizer.Compute, c.SFT.Optimizer.Compute, c.StepKTO.Optimizer.Compute = compute, compute, compute
+	for _, r := range []*RL{&c.AstroRL, &c.DirectRL, &c.SPOC.RL} {
+		r.Config = r.Config.In(compute)
+	}
 	return c
 }
 

@@ -4,8 +4,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+
+	"astro/training/grpo"
+	"astro/training/trainer"
 )
 
 // A stage alone says what it lacks, and one that was made with other settings is not taken for this one.
@@ -81,6 +85,32 @@ func TestSizesAreValid(t *testing.T) {
 		bad := c
 		if spoil(&bad); bad.Validate() == nil {
 			t.Errorf("%+v was found valid", bad.Eval)
+		}
+	}
+}
+
+// Everything that is trained computes in bf16 where the recipe does, and is held to the limits of what rounds; in f32 nothing is changed.
+func TestComputeOfAllStages(t *testing.T) {
+	c, err := Sized(Tiny)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if same := c.WithCompute(trainer.F32); !reflect.DeepEqual(same, c) {
+		t.Errorf("in f32 the settings are %+v; want them as they are", same)
+	}
+	half := c.WithCompute(trainer.BF16)
+	if err := half.Validate(); err != nil {
+		t.Error(err)
+	}
+	for name, o := range map[string]trainer.Config{"base": half.Base.Optimizer, "sft": half.SFT.Optimizer, "astro-rl": half.AstroRL.Optimizer,
+		"direct-rl": half.DirectRL.Optimizer, "spoc": half.SPOC.Optimizer, "step-kto": half.StepKTO.Optimizer} {
+		if o.Compute != trainer.BF16 {
+			t.Errorf("%s computes in %s", name, o.Compute)
+		}
+	}
+	for name, l := range map[string]grpo.Limits{"astro-rl": half.AstroRL.Limits, "direct-rl": half.DirectRL.Limits, "spoc": half.SPOC.Limits} {
+		if l.Gap != 0 || l.MeanGap == 0 || l.GapKL == 0 {
+			t.Errorf("%s is held to %+v; want limits of means", name, l)
 		}
 	}
 }
