@@ -35,7 +35,7 @@ func TestLongChunkForH200(t *testing.T) {
 	f, plan := forwardFor(t, c, 1), aotRequest(c)
 	plan.StepTokens, plan.MaxContextTokens = aotSlots+tokens, context
 	s := f.spec(Bucket{Seqs: 1, Tokens: tokens, Pages: context / aotPage})
-	m := devicetest.Check(t, d, s, devicetest.Bounds{TemporaryBytes: min(plan.activations(c), 4*tokens*32*context/4), CopyBytes: int64(f.poolShape().Memory())})
+	m := devicetest.Check(t, d, s, devicetest.Bounds{TemporaryBytes: min(plan.activations(c), 4*tokens*32*context/4), CopyBytes: int64(f.poolShape().Memory())}).Module
 	if calls := m.Count("custom-call", "__cudnn$fmhaSoftmax"); calls != 2*layers {
 		t.Errorf("cuDNN is called %d times; want %d", calls, 2*layers)
 	}
@@ -51,7 +51,7 @@ func TestTensorParallelForH200(t *testing.T) {
 	bounds := devicetest.Bounds{TemporaryBytes: aotRequest(whole).activations(f.config), CopyBytes: int64(f.poolShape().Memory()), Devices: devices}
 	want := map[string]int{"all-reduce": 2 * layers, "all-gather": 2, "all-to-all": 0, "collective-permute": 0, "reduce-scatter": 0, "collective-broadcast": 0}
 	for _, b := range []Bucket{{Seqs: aotSlots, Tokens: 1, Pages: aotContext / aotPage}, {Seqs: 1, Tokens: aotChunk, Pages: aotContext / aotPage}} {
-		m := devicetest.Check(t, d, f.spec(b), bounds)
+		m := devicetest.Check(t, d, f.spec(b), bounds).Module
 		for opcode, calls := range want {
 			if got := m.Count(opcode, "") + m.Count(opcode+"-start", ""); got != calls {
 				t.Errorf("%s has %d of %s; want %d", b, got, opcode, calls)

@@ -54,7 +54,7 @@ func TestLayersKeepNoMatricesForH200(t *testing.T) {
 	for i, layers := range []int{few, more} {
 		m = modeltest.Llama8B(layers, tokens)
 		bounds := devicetest.Bounds{TemporaryBytes: passBytes(d.Kind(), m, rows, tokens, o)}
-		need[i] = devicetest.Check(t, d, specsOnly(t, d, m, o).gradSpec(rows, tokens, false), bounds).TemporaryBytes
+		need[i] = devicetest.Check(t, d, specsOnly(t, d, m, o).gradSpec(rows, tokens, false), bounds).Info.TemporaryBytes
 	}
 	matrices := halfBytes * (m.Params() - 2*int64(m.Vocab*m.Hidden)) / more // of a layer, in bf16
 	layer := (need[1] - need[0]) / (more - few)

@@ -32,14 +32,20 @@ type Bounds struct {
 	Devices        int   // that run it; 0 = 1
 }
 
-// Check compiles a program for a target, holds it to its bounds, and returns it as the compiler left it. That all aliases are kept is checked by
+// Compiled is a program as a target's compiler left it.
+type Compiled struct {
+	Info   device.ProgramInfo
+	Module *hlo.Module
+}
+
+// Check compiles a program for a target, holds it to its bounds, and returns it. That all aliases are kept is checked by
 // the compilation itself.
-func Check(t testing.TB, d *device.Device, s device.Spec, b Bounds) *hlo.Module {
+func Check(t testing.TB, d *device.Device, s device.Spec, b Bounds) Compiled {
 	t.Helper()
 	p, err := d.CompileAcross(max(1, b.Devices), s)
 	if err != nil {
 		t.Errorf("%v", err)
-		return &hlo.Module{}
+		return Compiled{Module: &hlo.Module{}}
 	}
 	defer p.Close()
 	info := p.Info()
@@ -53,7 +59,7 @@ func Check(t testing.TB, d *device.Device, s device.Spec, b Bounds) *hlo.Module 
 		t.Fatal(err)
 	}
 	checkCopies(t, m, s.Name, b.CopyBytes)
-	return m
+	return Compiled{info, m}
 }
 
 func checkCopies(t testing.TB, m *hlo.Module, name string, bytes int64) {
