@@ -51,6 +51,9 @@ func Save(dir string, w *Weights, dtype dtypes.DType) (err error) {
 // Only one tensor at a time is copied from the device.
 func SaveFiles(dir string, w *Weights, dtype dtypes.DType) error {
 	mustBeWeightType(dtype)
+	if w.Int8() {
+		panic("BUG: got weights of 8 bits to save; want those that they were made of")
+	}
 	stored := map[dtypes.DType]safetensors.DType{dtypes.Float32: safetensors.F32, dtypes.BFloat16: safetensors.BF16}[dtype]
 	var entries []safetensors.Entry
 	for i, s := range Layout(w.Config) {

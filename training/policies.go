@@ -35,6 +35,7 @@ type PoliciesConfig struct {
 	Store  *feedback.Store
 	Device *device.Device // that serves
 	DType  dtypes.DType   // of the weights that are served
+	Int8   bool           // they are of 8 bits
 	Dir    string         // of checkpoints, a folder for each version
 	Base   string         // folder of the model that everything started from: version 1
 
@@ -357,7 +358,12 @@ func (p *Policies) load(ctx context.Context, version int64) error {
 	if p.config.OnHost {
 		backend = nil
 	}
-	w, err := model.Load(known.Path, backend, p.config.DType, nil)
+	var w *model.Weights
+	if p.config.Int8 {
+		w, err = model.LoadInt8(known.Path, p.config.Device, p.config.DType, nil)
+	} else {
+		w, err = model.Load(known.Path, backend, p.config.DType, nil)
+	}
 	if err != nil {
 		return err
 	}
@@ -418,7 +424,7 @@ type Candidate struct {
 	changes         int64
 }
 
-// wants is the dtype that weights on a device should have for Propose: that which is served where they need not be copied, else f32.
+// wants is the dtype that weights on a device should have for Propose: that which is served, or rounded there, where they need not be copied, else f32.
 func (p *Policies) wants(from *device.Device) dtypes.DType {
 	if from == p.config.Device {
 		return p.config.DType
@@ -429,13 +435,9 @@ func (p *Policies) wants(from *device.Device) dtypes.DType {
 // Propose puts weights, which it owns from now on, onto the device that serves, under a new version. from is where they are. They are f32,
 // or there as they are served already.
 func (p *Policies) Propose(w *model.Weights, from *device.Device) (Candidate, error) {
-	if from != p.config.Device || p.config.DType != w.Tensors[0].DType() {
-		copied, err := w.Copy(p.config.Device.Backend(), p.config.DType)
-		w.Free()
-		if err != nil {
-			return Candidate{}, err
-		}
-		w = copied
+	w, err := p.toServed(w, from)
+	if err != nil {
+		return Candidate{}, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -445,6 +447,22 @@ func (p *Policies) Propose(w *model.Weights, from *device.Device) (Candidate, er
 	}
 	p.newest = c.Version
 	return c, nil
+}
+
+// toServed gives weights, which are gone then, as they are served, on the device that serves. The engine goes on meanwhile.
+func (p *Policies) toServed(w *model.Weights, from *device.Device) (*model.Weights, error) {
+	d, dtype := p.config.Device, p.config.DType
+	switch {
+	case from == d && p.config.Int8:
+		return w.ToInt8(d)
+	case from == d && dtype == w.DType():
+		return w, nil
+	}
+	defer w.Free()
+	if p.config.Int8 {
+		return w.CopyInt8(d, dtype)
+	}
+	return w.Copy(d.Backend(), dtype)
 }
 
 // errOvertaken says that somebody promoted or rolled back while an update was made.

@@ -2,7 +2,7 @@
 //
 // It is the pre-norm transformer of Touvron et al. (arXiv 2302.13971, 2307.09288) and Grattafiori et al. (arXiv 2407.21783):
 // RMSNorm, rotary positions in split halves (the layout of Hugging Face checkpoints), grouped-query attention, SwiGLU.
-// Weights are explicit graph inputs in the order of model.Layout. How a query finds its keys is the caller's: Attend is paged
+// Weights are explicit graph inputs in the order of model.Layout, or of 8 bits as model.Weights.Int8 has them. How a query finds its keys is the caller's: Attend is paged
 // attention when serving and dense packed attention when training; everything else is the same.
 //
 // In a program across devices the Config and the weights are what one device has (model.Config.Share), and hidden states and logits are whole
@@ -62,34 +62,63 @@ func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 	// [seqs*tokens, hidden]; rounded behind the Gather, so that gradients of a token's many rows are added up in the embedding's dtype
 	x := ConvertDType(kernels.AllGather(Gather(weights[0], Reshape(tokens, -1, 1))), how.Compute)
 	for l := range c.Layers {
-		w := weights[c.FirstLayer()+l*model.PerLayer:][:model.PerLayer]
-		x = attention(c, w[0], w[1], w[2], enter(x), cos, sin, seqs, func(q, k, v *Node) *Node { return attend(l, q, k, v) })
-		x = mlp(c, w[3], w[4], w[5], x)
+		first := c.FirstLayer() + l*model.PerLayer
+		w, m := weights[first:], func(i int) kernels.Matrix { return matrix(weights, first+i) }
+		x = attention(c, w[0], m(1), m(2), enter(x), cos, sin, seqs, func(q, k, v *Node) *Node { return attend(l, q, k, v) })
+		x = mlp(c, w[3], m(4), m(5), x)
 	}
 	return Reshape(rmsNorm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
 }
 
+// matrix is one of the weights, with its scales where it is of 8 bits.
+func matrix(weights []*Node, i int) kernels.Matrix {
+	m := kernels.Matrix{Values: weights[i]}
+	if m.Values.DType() != dtypes.Int8 {
+		return m
+	}
+	m.Scales = weights[len(weights)-int8Matrices(weights[i:])]
+	return m
+}
+
+// int8Matrices counts those of 8 bits.
+func int8Matrices(weights []*Node) (n int) {
+	for _, w := range weights {
+		if w.DType() == dtypes.Int8 {
+			n++
+		}
+	}
+	return n
+}
+
 // attention adds attention to x [rows, hidden], rows being so many sequences of one length; cos and sin are of the rows.
-func attention(c model.Config, norm, qkv, out, x, cos, sin *Node, seqs int, attend func(q, k, v *Node) *Node) *Node {
+func attention(c model.Config, norm *Node, qkv, out kernels.Matrix, x, cos, sin *Node, seqs int, attend func(q, k, v *Node) *Node) *Node {
 	rows := x.Shape().Dim(0)
-	h := kernels.Product(rmsNorm(x, norm, c.NormEps), qkv)
+	h := qkv.Product(rmsNorm(x, norm, c.NormEps))
 	q := rotate(columns(h, 0, c.Heads, c.HeadDim), cos, sin)
 	k := rotate(columns(h, c.Heads, c.KVHeads, c.HeadDim), cos, sin)
 	v := columns(h, c.Heads+c.KVHeads, c.KVHeads, c.HeadDim)
 	mixed := attend(perSeq(q, seqs, rows/seqs), perSeq(k, seqs, rows/seqs), perSeq(v, seqs, rows/seqs))
-	return Add(x, kernels.AllReduce(kernels.Product(Reshape(mixed, rows, c.Heads*c.HeadDim), out)))
+	return Add(x, kernels.AllReduce(out.Product(Reshape(mixed, rows, c.Heads*c.HeadDim))))
 }
 
 // mlp adds the feed-forward network to x [rows, hidden].
-func mlp(c model.Config, norm, gateUp, down, x *Node) *Node {
-	h := kernels.Product(rmsNorm(x, norm, c.NormEps), gateUp)
+func mlp(c model.Config, norm *Node, gateUp, down kernels.Matrix, x *Node) *Node {
+	h := gateUp.Product(rmsNorm(x, norm, c.NormEps))
 	gate, up := SliceAxis(h, 1, AxisRange(0, c.FFN)), SliceAxis(h, 1, AxisRange(c.FFN, 2*c.FFN))
-	return Add(x, kernels.AllReduce(kernels.Product(Mul(Mul(gate, Sigmoid(gate)), up), down)))
+	return Add(x, kernels.AllReduce(down.Product(Mul(Mul(gate, Sigmoid(gate)), up))))
 }
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].
-func Logits(head, hidden *Node) *Node {
-	return kernels.AllGather(kernels.Logits(hidden, head))
+func Logits(head kernels.Matrix, hidden *Node) *Node {
+	return kernels.AllGather(head.Logits(hidden))
+}
+
+// Int8Head is the head [hidden, vocab] among weights of 8 bits; that of a tied model is behind its layers.
+func Int8Head(c model.Config, weights []*Node) kernels.Matrix {
+	if c.TiedHead {
+		return matrix(weights, c.FirstLayer()+c.Layers*model.PerLayer)
+	}
+	return matrix(weights, 2)
 }
 
 // Head is the head of a model with these weights: a tied one is the embedding, so that gradients reach it. Serving keeps a copy

@@ -95,8 +95,8 @@ func (p Packed) attention(tokens, pages int) func([]*Node) []*Node {
 		b, c, seqs := p.model().Blob(), p.Config, batch.Shape().Dim(0)
 		cut := func(from, n int) *Node { return SliceAxis(batch, 1, AxisRange(from, from+n)) }
 		positions, slots, table := cut(tokens, tokens), Reshape(cut(2*tokens, tokens), -1), cut(3*tokens, pages)
-		qkv := p.matrix(w, b.QKV, c.Hidden, (c.Heads+2*c.KVHeads)*c.HeadDim)
-		out := p.matrix(w, b.Out, c.Heads*c.HeadDim, c.Hidden)
+		qkv := kernels.Matrix{Values: p.matrix(w, b.QKV, c.Hidden, (c.Heads+2*c.KVHeads)*c.HeadDim)}
+		out := kernels.Matrix{Values: p.matrix(w, b.Out, c.Heads*c.HeadDim, c.Hidden)}
 		y := attention(c, p.vector(w, b.AttnNorm), qkv, out, x, rowsAt(cos, positions), rowsAt(sin, positions), seqs, func(q, k, v *Node) *Node {
 			keys, values := p.pages(pool, layer)
 			keys, values = p.write(keys, slots, k), p.write(values, slots, v)
@@ -166,7 +166,8 @@ func (p Packed) write(pool, slots, rows *Node) *Node {
 
 func (p Packed) mlp(in []*Node) []*Node {
 	b, c, w := p.model().Blob(), p.Config, p.layer(in[2], in[1])
-	return []*Node{mlp(c, p.vector(w, b.MLPNorm), p.gateUp(w), p.matrix(w, b.Down, c.FFN, c.Hidden), in[0])}
+	gateUp, down := kernels.Matrix{Values: p.gateUp(w)}, kernels.Matrix{Values: p.matrix(w, b.Down, c.FFN, c.Hidden)}
+	return []*Node{mlp(c, p.vector(w, b.MLPNorm), gateUp, down, in[0])}
 }
 
 // gateUp unpacks panels of 16 columns of each.
@@ -181,7 +182,7 @@ func (p Packed) norm(in []*Node) []*Node {
 }
 
 func (p Packed) head(in []*Node) []*Node {
-	return []*Node{Logits(p.headMatrix(in[1]), p.norm(in)[0])}
+	return []*Node{Logits(kernels.Matrix{Values: p.headMatrix(in[1])}, p.norm(in)[0])}
 }
 
 func (p Packed) copyPages(in []*Node) []*Node {
