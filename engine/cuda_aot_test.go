@@ -1,15 +1,18 @@
 package engine
 
 import (
+	"slices"
 	"testing"
 
 	"astro/internal/device"
 	"astro/internal/device/devicetest"
+	"astro/internal/device/hlo"
 	"astro/model"
 	"astro/model/modeltest"
 	"astro/sampler"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 )
 
 // What an H200 would run, as its compiler left it: pools are updated in place and copied nowhere, a decode gathers no keys, and
@@ -25,6 +28,62 @@ func TestProgramsForH200(t *testing.T) {
 			checkForward(t, d, shape(layers, aotPositions))
 		})
 	}
+}
+
+// Weights of 8 bits for an H200: the products that read them widen them, so that no matrix is in memory in more bits, and a decode takes about as many
+// kernels as with weights in bf16.
+func TestInt8ForH200(t *testing.T) {
+	d := devicetest.H200(t)
+	for name, c := range map[string]model.Config{"1b": modeltest.Llama1B(4, aotPositions), "8b": modeltest.Llama8B(4, aotPositions)} {
+		t.Run(name, func(t *testing.T) {
+			f, plain := forwardFor(t, c, 1), forwardFor(t, c, 1)
+			f.int8, f.weights = true, c.Int8Shapes(dtypes.BFloat16)
+			pages := aotContext / aotPage
+			for _, b := range []Bucket{{Seqs: 1, Tokens: 1, Pages: pages}, {Seqs: 8, Tokens: 1, Pages: pages}, {Seqs: aotSlots, Tokens: 1, Pages: pages},
+				{Seqs: aotSlots, Tokens: 1, Pages: pages, Steps: CUDARolloutSteps}, {Seqs: 1, Tokens: aotChunk, Pages: pages}} {
+				got := checkNotWidened(t, d, f, b)
+				if b.Seqs == aotSlots && b.Steps == 0 {
+					if want := checkNotWidened(t, d, plain, b); got > want+c.Layers { // one product may be in more parts, or in one
+						t.Errorf("%v takes %d kernels; want the %d of bf16, or one more a layer", b, got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// checkNotWidened gives the number of a program's fused kernels. It wants no array of a matrix's size in more than 8 bits, and of a decode less temporary
+// memory than the smallest matrix would take.
+func checkNotWidened(t *testing.T, d *device.Device, f *forward, b Bucket) (fusions int) {
+	t.Helper()
+	bounds := devicetest.Bounds{TemporaryBytes: aotRequest(f.config).activations(f.config), CopyBytes: int64(f.poolShape().Memory())}
+	if b.Tokens == 1 {
+		bounds.TemporaryBytes = int64(2*f.config.Hidden*f.config.Hidden) - 1
+	}
+	if b.Steps > 0 { // and draws
+		bounds.TemporaryBytes += 4 * int64(b.Seqs*f.config.Vocab*4)
+	}
+	for _, i := range devicetest.Check(t, d, f.spec(b), bounds).Module.Instructions {
+		if i.InMemory && i.Opcode == "fusion" {
+			fusions++
+		}
+		if i.InMemory && i.Opcode != "parameter" && i.Opcode != "get-tuple-element" && f.isMatrix(i.Shape) {
+			t.Errorf("%v: %s %s is a matrix %v of %d bytes", b, i.Opcode, i.Name, i.Shape.Dims, i.Shape.Bytes())
+		}
+	}
+	t.Logf("%v of 8 bits %v: %d fusions", b, f.int8, fusions)
+	return fusions
+}
+
+// isMatrix says that a shape has as many elements as one of the matrices of 8 bits, and its input or output, and more bits.
+func (f *forward) isMatrix(s hlo.Shape) bool {
+	elements := int64(1)
+	for _, n := range s.Dims {
+		elements *= n
+	}
+	return s.Bytes() > elements && slices.ContainsFunc(f.weights, func(w shapes.Shape) bool {
+		return w.DType == dtypes.Int8 && int64(w.Size()) == elements && (slices.Contains(s.Dims, int64(w.Dim(0))) || slices.Contains(s.Dims, int64(w.Dim(1))))
+	})
 }
 
 // A chunk of 4,096 tokens at 16,384 of Llama 3.1 8B, whose scores would take 8 GiB: two calls of cuDNN in a layer, and no more memory than planned.

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"astro/internal/device"
 	"astro/kernels"
@@ -28,29 +29,43 @@ type forward struct {
 	pageTokens    int
 	kvType        dtypes.DType
 	packed        *llama.Packed // nil = the plain graph
+	int8          bool          // of it: weights are of 8 bits
 
 	windowBytes int64 // bound on all windows together; 0 = there are none
 }
 
-// newForward describes a model of matrices of dtype. Errors say what cannot be had.
-func newForward(d *device.Device, whole model.Config, dtype dtypes.DType, c RunnerConfig) (f forward, err error) {
+// newForward describes a model with such weights. Errors say what cannot be had.
+func newForward(d *device.Device, w *model.Weights, c RunnerConfig) (f forward, err error) {
+	whole, dtype := w.Config, w.DType()
 	f = forward{devices: cmp.Or(c.TensorParallel, 1), positions: c.MaxContextTokens, pages: c.Pages, pageTokens: c.PageTokens, kvType: c.KVType}
 	if f.config, err = ShareModel(d, whole, f.devices); err != nil {
 		return f, err
 	}
-	for _, s := range model.Layout(whole) {
-		s.Dims = s.ShareDims(f.devices)
-		f.weights = append(f.weights, s.Shape(dtype))
-	}
-	form, err := c.Form.Across(f.devices)
+	form, err := c.Form.On(d.Kind(), f.devices)
 	if err != nil {
 		return f, err
 	}
+	if f.int8 = w.Int8(); f.int8 != (form == FormGraphInt8) {
+		panic(fmt.Sprintf("BUG: got weights of %s, of 8 bits %v, to run as %q; want those of 8 bits for %q and for no other form", dtype, f.int8, form, FormGraphInt8))
+	}
+	f.setWeights(whole, dtype)
 	if f.packed, err = ChooseForm(d, whole, form, dtype, c.KVType, c.PageTokens); err != nil {
 		return f, err
 	}
 	f.findInPlace(d.Kind(), c.maxPages())
 	return f, nil
+}
+
+// setWeights says what one device has of a model's tensors.
+func (f *forward) setWeights(whole model.Config, dtype dtypes.DType) {
+	if f.int8 {
+		f.weights = whole.Int8Shapes(dtype)
+		return
+	}
+	for _, s := range model.Layout(whole) {
+		s.Dims = s.ShareDims(f.devices)
+		f.weights = append(f.weights, s.Shape(dtype))
+	}
 }
 
 func (f *forward) poolShape() shapes.Shape {
@@ -99,12 +114,25 @@ func (f *forward) spec(b Bucket) device.Spec {
 	return device.Spec{Name: b.String(), Params: params, Build: func(in []*Node) []*Node { return f.build(b, in) }}
 }
 
-// weightParams are the head [hidden, vocab] and the weights, or packed weights.
+// weightParams are the head [hidden, vocab] and the weights, or weights of 8 bits, which have a head, or packed weights.
 func (f *forward) weightParams() []device.Param {
-	if f.packed != nil {
+	switch {
+	case f.packed != nil:
 		return []device.Param{{Name: "blob", Shape: f.packed.BlobShape(), Alias: -1}}
+	case f.int8:
+		return f.tensorParams()
 	}
 	return append([]device.Param{{Name: "head", Shape: f.headShape(), Alias: -1}}, f.tensorParams()...)
+}
+
+// graphParams are the head and the weights among parameters from weightParams on, and what is behind them.
+func (f *forward) graphParams(in []*Node) (head kernels.Matrix, weights, pools []*Node) {
+	if f.int8 {
+		weights = in[:len(f.weights)]
+		return llama.Int8Head(f.config, weights), weights, slices.Clone(in[len(weights):])
+	}
+	weights = in[1 : 1+len(f.weights)]
+	return kernels.Matrix{Values: in[0]}, weights, slices.Clone(in[1+len(weights):])
 }
 
 // tensorParams are a model's tensors.
@@ -134,8 +162,8 @@ func (f *forward) pools() int {
 }
 
 func (f *forward) build(b Bucket, in []*Node) []*Node {
-	batch, cos, sin, head := in[0], in[1], in[2], in[3]
-	weights, pools := in[4:4+len(f.weights)], append([]*Node{}, in[4+len(f.weights):]...)
+	batch, cos, sin := in[0], in[1], in[2]
+	head, weights, pools := f.graphParams(in[3:])
 	cut := func(from, n int) *Node { return SliceAxis(batch, 1, AxisRange(from, from+n)) }
 	tokens, positions, slots := cut(0, b.Tokens), cut(b.Tokens, b.Tokens), Reshape(cut(2*b.Tokens, b.Tokens), -1)
 	table, last := cut(3*b.Tokens, b.Pages), Reshape(cut(3*b.Tokens+b.Pages, 1), -1)

@@ -6,13 +6,16 @@ import (
 	"astro/kernels"
 	"astro/model"
 	"astro/model/llama"
+
+	"github.com/gomlx/compute/dtypes"
 )
 
 // MemoryRequest is what PlanMemory plans for. All sizes are bytes unless the name says otherwise.
 type MemoryRequest struct {
 	Model       model.Config
 	Devices     int           // that the model is spread over; what follows is of each of them; 0 = 1
-	WeightBytes int           // of one weight on the device: 4 or 2
+	WeightBytes int           // of one weight on the device: 4 or 2; with Int8 of those that are no matrices
+	Int8        bool          // matrices are of 8 bits (model.Weights.Int8), on one device
 	KVBytes     int           // of one key or value element in the pools: 4 or 2
 	WeightSets  int           // policies on the device at one time: 1, or 2 if policies are swapped while requests run
 	Packed      *llama.Packed // what each set is packed to besides; nil = the graph runs on the weights themselves
@@ -82,7 +85,7 @@ func PlanMemory(r MemoryRequest) (MemoryPlan, error) {
 		return MemoryPlan{}, fmt.Errorf("plan memory: %w", err)
 	}
 	p.Activations = r.activations(c)
-	p.Weights = (countWeights(c)*int64(r.WeightBytes) + r.packedBytes() + r.turnedBytes(p.Devices)) * int64(r.WeightSets)
+	p.Weights = (r.tensorBytes(c) + r.packedBytes() + r.turnedBytes(p.Devices)) * int64(r.WeightSets)
 	p.PageBytes = int64(c.Layers) * 2 * int64(c.KVHeads*c.HeadDim) * int64(r.PageTokens) * int64(r.KVBytes)
 	if r.Packed != nil {
 		p.PageBytes = int64(r.Packed.PageBytes())
@@ -94,9 +97,38 @@ func PlanMemory(r MemoryRequest) (MemoryPlan, error) {
 	}
 	if p.Needed() > r.Available {
 		return p, &MemoryError{Needed: p.Needed(), Available: r.Available,
-			Hint: "use a smaller model, a 16-bit dtype, a shorter context, fewer slots or fewer pages"}
+			Hint: "use a smaller model, a 16-bit dtype, weights of 8 bits, a shorter context, fewer slots or fewer pages"}
 	}
 	return p, nil
+}
+
+// tensorBytes are the weights that c, what one device has, is loaded with.
+func (r *MemoryRequest) tensorBytes(c model.Config) int64 {
+	if r.Int8 {
+		return c.Int8Bytes(r.dtype())
+	}
+	return countWeights(c) * int64(r.WeightBytes)
+}
+
+func (r *MemoryRequest) dtype() dtypes.DType {
+	if r.WeightBytes == 2 {
+		return dtypes.BFloat16
+	}
+	return dtypes.Float32
+}
+
+// widenedBytes is the largest matrix of 8 bits in the type of what it is multiplied with: it is loaded so, and where a compiler finds a product of
+// many rows faster that way, it is widened before.
+func (r *MemoryRequest) widenedBytes() (most int64) {
+	if !r.Int8 {
+		return 0
+	}
+	for _, s := range r.Model.Int8Shapes(r.dtype()) {
+		if s.DType == dtypes.Int8 {
+			most = max(most, int64(s.Size()*r.WeightBytes))
+		}
+	}
+	return most
 }
 
 func (r *MemoryRequest) packedBytes() int64 {
@@ -108,7 +140,7 @@ func (r *MemoryRequest) packedBytes() int64 {
 
 // turnedBytes is the head of a tied model, which the graph has beside the embedding, turned.
 func (r *MemoryRequest) turnedBytes(devices int) int64 {
-	if r.Packed != nil || !r.Model.TiedHead {
+	if r.Packed != nil || r.Int8 || !r.Model.TiedHead {
 		return 0
 	}
 	return int64(r.Model.Vocab) * int64(r.Model.Hidden) * int64(r.WeightBytes) / int64(devices)
@@ -126,8 +158,9 @@ func (r *MemoryRequest) validate() error {
 			return fmt.Errorf("plan memory: %s must be at least 1, got %d", f.name, f.value)
 		}
 	}
-	if r.Devices < 0 || r.Packed != nil && r.Devices > 1 {
-		return fmt.Errorf("plan memory: %d devices, packed %v; want none below 0, and one where weights are packed", r.Devices, r.Packed != nil)
+	if other := r.Packed != nil || r.Int8; r.Devices < 0 || other && r.Devices > 1 || r.Packed != nil && r.Int8 {
+		return fmt.Errorf("plan memory: %d devices, packed %v, 8 bits %v; want none below 0, one where weights are packed or of 8 bits, and not both of these",
+			r.Devices, r.Packed != nil, r.Int8)
 	}
 	if r.Pages < 0 || r.PoolShare < 0 || r.PoolShare > 1 || r.GatherBytes < 0 || r.WindowBytes < 0 || r.LogitsBytes < 0 {
 		return fmt.Errorf("plan memory: Pages %d, PoolShare %v, GatherBytes %d, WindowBytes %d, LogitsBytes %d; want none below 0 and a share of at most 1",
@@ -155,7 +188,7 @@ func (r *MemoryRequest) choosePages(p MemoryPlan, perContext int) int {
 }
 
 // activations is an upper estimate: f32 intermediates of one layer for a full step (a compiler reuses them from layer to
-// layer), what attention gathers, at least a whole context, the scores of a chunk and their shares as far as they are not made in blocks, windows,
+// layer), a widened matrix, what attention gathers, at least a whole context, the scores of a chunk and their shares as far as they are not made in blocks, windows,
 // and the logits with four copies for sampling. c is what one device has; logits are whole on each.
 func (r *MemoryRequest) activations(c model.Config) int64 {
 	perToken := int64(4*c.Hidden + 2*(c.Heads+2*c.KVHeads)*c.HeadDim + 3*c.FFN)
@@ -166,7 +199,7 @@ func (r *MemoryRequest) activations(c model.Config) int64 {
 	}
 	gather += min(r.WindowBytes, int64(r.MaxSlots)*int64(r.MaxContextTokens)*int64(2*c.Layers*c.KVHeads*c.HeadDim*r.KVBytes))
 	logits := max(r.LogitsBytes, int64(r.MaxSlots)*int64(r.Model.Vocab)*4)
-	return 4*perToken*int64(r.StepTokens) + gather + 5*logits
+	return 4*perToken*int64(r.StepTokens) + gather + 5*logits + r.widenedBytes()
 }
 
 // countWeights is the number of a model's parameters.

@@ -35,6 +35,32 @@ func TestPlanMemoryOfLlama1B(t *testing.T) {
 	}
 }
 
+// TestPlanMemoryOfInt8: a byte for each number of a matrix, the head of a tied model among them, four for each column, and the embedding in bf16; and room to
+// widen one matrix.
+func TestPlanMemoryOfInt8(t *testing.T) {
+	r := llama1B()
+	plain, err := engine.PlanMemory(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Int8 = true
+	p, err := engine.PlanMemory(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const embed, norms, layer, columns = 128256 * 2048, 33 * 2048, 2048*(3072+2048+16384) + 8192*2048, 3072 + 2048 + 16384 + 2048
+	if want := int64(2*embed + 4*norms + (embed + 16*layer) + 4*(128256+16*columns)); p.Weights != want || p.WeightCount != plain.WeightCount {
+		t.Errorf("%d bytes for %d parameters; want %d for %d", p.Weights, p.WeightCount, want, plain.WeightCount)
+	}
+	if more := p.Activations - plain.Activations; more != 2*embed {
+		t.Errorf("activations grew by %d bytes; want a matrix of %d in bf16", more, embed)
+	}
+	r.Devices = 2
+	if _, err := engine.PlanMemory(r); err == nil {
+		t.Error("weights of 8 bits were planned on two devices; want an error")
+	}
+}
+
 // TestPlanMemoryWithin: with less memory the pools shrink and stay within their share, down to one full context; below
 // that the error names both numbers.
 func TestPlanMemoryWithin(t *testing.T) {

@@ -15,14 +15,15 @@ import (
 // Form is how a model runs.
 type Form string
 
-// The forms. The named ones but FormGraph run on native kernels, on packed weights of that kind.
+// The forms. The named ones but those of the graph run on native kernels, on packed weights of that kind.
 const (
-	FormAuto  Form = ""      // native kernels where they can be used, with weights as they are; else the graph
-	FormGraph Form = "graph" // plain operations
-	FormF32   Form = "f32"
-	FormBF16  Form = "bf16"
-	FormInt8  Form = "int8"
-	FormInt4  Form = "int4"
+	FormAuto      Form = ""           // native kernels where they can be used, with weights as they are; else the graph
+	FormGraph     Form = "graph"      // plain operations
+	FormGraphInt8 Form = "graph-int8" // plain operations, on weights of 8 bits
+	FormF32       Form = "f32"
+	FormBF16      Form = "bf16"
+	FormInt8      Form = "int8" // on xla:cuda the same as FormGraphInt8
+	FormInt4      Form = "int4"
 )
 
 // ParseForm reads a form's name; auto is FormAuto.
@@ -30,20 +31,26 @@ func ParseForm(name string) (Form, error) {
 	switch f := Form(name); f {
 	case "auto", FormAuto:
 		return FormAuto, nil
-	case FormGraph, FormF32, FormBF16, FormInt8, FormInt4:
+	case FormGraph, FormGraphInt8, FormF32, FormBF16, FormInt8, FormInt4:
 		return f, nil
 	}
-	return "", fmt.Errorf("%q: want auto, graph, f32, bf16, int8 or int4", name)
+	return "", fmt.Errorf("%q: want auto, graph, graph-int8, f32, bf16, int8 or int4", name)
 }
 
-// Across is the form in which a model runs on so many devices: native kernels run on one only. An error says so of a form that was asked for
-// by its name.
-func (f Form) Across(devices int) (Form, error) {
+// On is the form as a model runs in it on so many devices of a kind: only as a graph on several, for native kernels run on one, and int8 there is
+// on xla:cuda as a graph alone. An error says so of a form that was asked for by its name.
+func (f Form) On(kind device.Kind, devices int) (Form, error) {
+	switch {
+	case kind == device.XLACUDA && f == FormInt8:
+		f = FormGraphInt8
+	case devices > 1 && f == FormAuto:
+		return FormGraph, nil
+	}
 	switch {
 	case devices == 1 || f == FormGraph:
 		return f, nil
-	case f == FormAuto:
-		return FormGraph, nil
+	case f == FormGraphInt8:
+		return "", fmt.Errorf("weights of 8 bits are on one device, not on %d; use auto or graph", devices)
 	}
 	return "", fmt.Errorf("weights as %s: native kernels run on one device, not on %d; use auto or graph", f, devices)
 }
@@ -51,7 +58,7 @@ func (f Form) Across(devices int) (Form, error) {
 // ChooseForm gives the packed form that a model runs in, or nil for the graph. dtype is that of the matrices, kvType of keys and values. An
 // error says why a form that was asked for by its name cannot be had.
 func ChooseForm(d *device.Device, c model.Config, f Form, dtype, kvType dtypes.DType, pageTokens int) (*llama.Packed, error) {
-	if f == FormGraph {
+	if f, _ = f.On(d.Kind(), 1); f == FormGraph || f == FormGraphInt8 {
 		return nil, nil
 	}
 	name := string(f)

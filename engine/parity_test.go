@@ -35,9 +35,20 @@ func TestParityWithTransformers(t *testing.T) {
 // compareLogits feeds the fixture's tokens in chunks and returns the largest difference from transformers' logits.
 func compareLogits(t *testing.T, r *engine.DeviceRunner, f modeltest.Fixture, c engine.RunnerConfig) (worst float64) {
 	t.Helper()
-	tokens, vocab := f.Tokens(), len(f.Logits[0])
+	all, vocab := logitsOf(t, r, f, c), len(f.Logits[0])
+	for i, position := range f.Positions {
+		for v, want := range f.Logits[i] {
+			worst = max(worst, math.Abs(float64(all[position*vocab+v]-want)))
+		}
+	}
+	return worst
+}
+
+// logitsOf feeds the fixture's tokens in chunks: [tokens, vocab].
+func logitsOf(t *testing.T, r *engine.DeviceRunner, f modeltest.Fixture, c engine.RunnerConfig) (all []float32) {
+	t.Helper()
+	tokens := f.Tokens()
 	pages := []int32{7, 2, 11, 5} // in no order: the table decides
-	var all []float32
 	for start := 0; start < len(tokens); start += c.ChunkTokens {
 		end := min(start+c.ChunkTokens, len(tokens))
 		got, err := r.Logits(engine.Row{Version: 1, Tokens: tokens[start:end], Start: start, Pages: pages[:(end-1)/c.PageTokens+1]})
@@ -46,12 +57,7 @@ func compareLogits(t *testing.T, r *engine.DeviceRunner, f modeltest.Fixture, c 
 		}
 		all = append(all, got...)
 	}
-	for i, position := range f.Positions {
-		for v, want := range f.Logits[i] {
-			worst = max(worst, math.Abs(float64(all[position*vocab+v]-want)))
-		}
-	}
-	return worst
+	return all
 }
 
 // compareGreedy runs one greedy Request through the Scheduler.

@@ -86,6 +86,8 @@ func (r *DeviceRunner) make(p *model.Policy) (*published, error) {
 			return nil, fmt.Errorf("pack the weights: %w", err)
 		}
 		return &published{p, blob, blob}, nil
+	case r.forward.int8:
+		return &published{p, w.Tensors, nil}, nil
 	case r.forward.devices > 1:
 		return r.makeShares(p)
 	case !w.Config.TiedHead:

@@ -65,7 +65,7 @@ func NewDeviceRunner(d *device.Device, first *model.Policy, c RunnerConfig) (*De
 		r.whole = append(r.whole, w.Shape())
 	}
 	var err error
-	if r.forward, err = newForward(d, cfg, r.whole[0].DType, c); err != nil {
+	if r.forward, err = newForward(d, first.Weights, c); err != nil {
 		return nil, err
 	}
 	if d.Kind() == device.Go {

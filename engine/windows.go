@@ -40,8 +40,8 @@ func (f *forward) windowParams(b Bucket, first int) []device.Param {
 
 // buildWindowed is build of a decode on windows in place of pools.
 func (f *forward) buildWindowed(b Bucket, in []*Node) []*Node {
-	batch, cos, sin, head := in[0], in[1], in[2], in[3]
-	weights, windows := in[4:4+len(f.weights)], append([]*Node{}, in[4+len(f.weights):]...)
+	batch, cos, sin := in[0], in[1], in[2]
+	head, weights, windows := f.graphParams(in[3:])
 	cut := func(from int) *Node { return SliceAxis(batch, 1, AxisRange(from, from+1)) }
 	tokens, positions, slots := cut(0), cut(1), cut(2)
 	written := Reshape(Where(GreaterOrEqual(slots, ZerosLike(slots)), positions, slots), -1) // -1 = padding

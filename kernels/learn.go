@@ -22,14 +22,6 @@ func LearnsNatively(kind device.Kind, dtype dtypes.DType, rows int) bool {
 	return dtype == dtypes.Float32 && rows >= nativeRows && device.Natives(kind) == nil
 }
 
-// Dense is Product of f32, of many rows. With a Change it is Product.
-func (m Matrix) Dense(x *Node) *Node {
-	if m.Change.A != nil {
-		return m.Product(x)
-	}
-	return Dense(x, m.Values)
-}
-
 // Dense is the function Product of f32, of many rows.
 func Dense(x, w *Node) *Node {
 	backward := func(in []*Node) []*Node {

@@ -15,24 +15,8 @@ func (l LowRank) AddedTo(w *Node) *Node {
 	return Add(ConvertDType(w, dtypes.Float32), einsum("ir,ro->io", dtypes.Float32, l.A, l.B))
 }
 
-// Matrix is what rows are multiplied by: Values [in, out] f32 or bf16. With a Change they are frozen, and the Change is what is trained.
-type Matrix struct {
-	Values *Node
-	Change LowRank
-}
-
 func init() {
 	device.Implement("changed_product", device.Implementation{Backward: changedBackward})
-}
-
-// Product is x [rows, in] times the Matrix, [rows, out] in the dtype of x, which is that of the function Product. With a Change it has the very
-// numbers of a product with what is served, Values and the Change added in f32 and then, where x is bf16, rounded; it is added up anew wherever it is
-// needed, so that no more than one layer's is in memory. Gradients then flow to x, A and B, and none to Values: that of the whole matrix is never made.
-func (m Matrix) Product(x *Node) *Node {
-	if m.Change.A == nil {
-		return Product(x, m.Values)
-	}
-	return device.Call("changed_product", changedProduct, x, m.Values, m.Change.A, m.Change.B)[0]
 }
 
 // changedProduct is x times w and the change of a and b. On Go, which differentiates it, a term that is zero has the gradients of a and b.

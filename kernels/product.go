@@ -66,14 +66,15 @@ type product struct {
 	x, w          string
 	rows, in, out int
 	dtype         string
+	int8          bool // w is, and the result f32
 }
 
 func productOf(f device.Signature) product {
 	x, w := matrixType(f.Params[0].Type), matrixType(f.Params[1].Type)
-	if x.columns != w.rows || x.dtype != w.dtype {
+	if x.columns != w.rows || x.dtype != w.dtype && w.dtype != "i8" {
 		panic(fmt.Sprintf("BUG: product got %s and %s; want [rows, in] and [in, out]", f.Params[0].Type, f.Params[1].Type))
 	}
-	return product{f.Params[0].Name, f.Params[1].Name, x.rows, x.columns, w.columns, x.dtype}
+	return product{f.Params[0].Name, f.Params[1].Name, x.rows, x.columns, w.columns, x.dtype, w.dtype == "i8"}
 }
 
 // tensor is the type of a tensor of the product's dtype.
@@ -108,15 +109,20 @@ const fewRows = 8
 
 // amongZeros multiplies fewRows rows, of which all but the first are zero. XLA would turn a single one into a multiplication of all weights by their
 // x, rounded to bf16 and for some matrices stored, and a sum: other numbers than those of a batch, and up to three times the traffic. A product of few rows
-// reads the weights once.
+// reads the weights once. Those of 8 bits are widened, and the result is f32.
 func (p product) amongZeros() string {
-	row, rest, all, results := p.tensor(1, p.in), p.tensor(fewRows-1, p.in), p.tensor(fewRows, p.in), p.tensor(fewRows, p.out)
-	return fmt.Sprintf(`    %%zeros = "stablehlo.constant"() {value = dense<0.0> : %[3]s} : () -> %[3]s
+	row, rest, all, w, widen, result := p.tensor(1, p.in), p.tensor(fewRows-1, p.in), p.tensor(fewRows, p.in), p.w, "", p
+	if p.int8 {
+		w, result.dtype = "wide", "f32"
+		widen = fmt.Sprintf("    %%wide = \"stablehlo.convert\"(%%%s) : (tensor<%dx%dxi8>) -> %s\n", p.w, p.in, p.out, p.tensor(p.in, p.out))
+	}
+	results := result.tensor(fewRows, p.out)
+	return widen + fmt.Sprintf(`    %%zeros = "stablehlo.constant"() {value = dense<0.0> : %[3]s} : () -> %[3]s
     %%rows = "stablehlo.concatenate"(%%%[1]s, %%zeros) {dimension = 0 : i64} : (%[2]s, %[3]s) -> %[4]s
     %%all = "stablehlo.dot_general"(%%rows, %%%[5]s) {dot_dimension_numbers = #stablehlo.dot<lhs_contracting_dimensions = [1], rhs_contracting_dimensions = [0]>} : (%[4]s, %[6]s) -> %[7]s
     %%row = "stablehlo.slice"(%%all) {start_indices = array<i64: 0, 0>, limit_indices = array<i64: 1, %[8]d>, strides = array<i64: 1, 1>} : (%[7]s) -> %[9]s
     "stablehlo.return"(%%row) : (%[9]s) -> ()
-`, p.x, row, rest, all, p.w, p.tensor(p.in, p.out), results, p.out, p.tensor(1, p.out))
+`, p.x, row, rest, all, w, p.tensor(p.in, p.out), results, p.out, result.tensor(1, p.out))
 }
 
 // inPieces multiplies pieceRows rows at a time.

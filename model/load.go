@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"astro/internal/device"
+
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/dtypes/bfloat16"
@@ -30,7 +32,11 @@ func ParseDType(name string) (dtypes.DType, error) {
 // on the host only one tensor at a time is in memory beside the mapped files. Without a backend (nil) all of them stay in the host's memory.
 // The caller owns the Weights.
 func Load(dir string, backend compute.Backend, dtype dtypes.DType, progress Progress) (*Weights, error) {
-	mustBeWeightType(dtype)
+	return load(dir, place{backend: backend, dtype: dtype}, progress)
+}
+
+func load(dir string, to place, progress Progress) (*Weights, error) {
+	mustBeWeightType(to.dtype)
 	config, err := LoadConfig(dir)
 	if err != nil {
 		return nil, err
@@ -43,7 +49,7 @@ func Load(dir string, backend compute.Backend, dtype dtypes.DType, progress Prog
 	if err := checkTensors(config, from); err != nil {
 		return nil, fmt.Errorf("loading model %s: %w", dir, err)
 	}
-	w, err := build(config, backend, dtype, progress, func(s TensorSpec, dst put) {
+	w, err := build(config, to, progress, func(s TensorSpec, dst put) {
 		fillParts(s, from, dst)
 	})
 	if err != nil {
@@ -97,21 +103,53 @@ func checkPart(p Part, from source) error {
 	return nil
 }
 
+// place is where weights are made and what of.
+type place struct {
+	backend compute.Backend // nil = in the host's memory
+	dtype   dtypes.DType
+	int8    *device.Device // of the backend; matrices are rounded to 8 bits on it; nil = they are dtype
+}
+
+// bytes is the memory that all tensors take.
+func (p place) bytes(c Config) int64 {
+	if p.int8 != nil {
+		return c.Int8Bytes(p.dtype)
+	}
+	return c.WeightBytes(p.dtype)
+}
+
 // build makes the weights of c one tensor after the other: fill writes its values into host memory that is used again for the
 // next. On an error what was built is freed.
-func build(c Config, backend compute.Backend, dtype dtypes.DType, progress Progress, fill func(TensorSpec, put)) (*Weights, error) {
-	w := &Weights{Config: c}
-	total, done := c.WeightBytes(dtype), int64(0)
+func build(c Config, to place, progress Progress, fill func(TensorSpec, put)) (*Weights, error) {
 	var stage staging
+	return assemble(c, to, progress, func(s TensorSpec) (*tensors.Tensor, error) { return stage.upload(s, to.backend, to.dtype, fill) })
+}
+
+// assemble makes weights of c of what one gives for each tensor, which is rounded if the place wants it. On an error what was made is freed.
+func assemble(c Config, to place, progress Progress, one func(TensorSpec) (*tensors.Tensor, error)) (*Weights, error) {
+	w := &Weights{Config: c}
+	r := &rounder{device: to.int8, programs: map[string]*device.Program{}}
+	defer r.close()
+	done, tell := int64(0), func(int64) {}
+	if progress != nil {
+		total := to.bytes(c)
+		tell = func(n int64) { done += n; progress(done, total) }
+	}
 	for _, s := range Layout(c) {
-		t, err := stage.upload(s, backend, dtype, fill)
+		t, err := one(s)
+		if err == nil && to.int8 != nil {
+			t, err = r.take(s, t, c.TiedHead)
+		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("putting %s %v on the device: %w", s.Name, s.Dims, err), w.free())
 		}
 		w.Tensors = append(w.Tensors, t)
-		done += t.ByteSize()
-		if progress != nil {
-			progress(done, total)
+		tell(t.ByteSize())
+	}
+	if to.int8 != nil {
+		for _, t := range r.rest() {
+			w.Tensors = append(w.Tensors, t)
+			tell(t.ByteSize())
 		}
 	}
 	return w, nil

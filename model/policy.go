@@ -8,7 +8,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// Weights are a model's parameters on the device, in the order of Layout(Config). They never change after they are made.
+// Weights are a model's parameters on the device, in the order of Layout(Config), or with more behind them (see Int8). They never change after they are made.
 type Weights struct {
 	Config  Config
 	Tensors []*tensors.Tensor
@@ -78,5 +78,5 @@ func (w *Weights) Bytes() int64 {
 	return n
 }
 
-// DType is the element type of the matrices; norms are Float32 always.
+// DType is the element type of the matrices, of 8-bit weights that of the embedding; norms are Float32 always.
 func (w *Weights) DType() dtypes.DType { return w.Tensors[0].DType() }

@@ -16,7 +16,7 @@ func Random(c Config, seed uint64, backend compute.Backend, dtype dtypes.DType) 
 		return nil, fmt.Errorf("making random weights: %w", err)
 	}
 	stream := uint64(0)
-	w, err := build(c, backend, dtype, nil, func(s TensorSpec, dst put) {
+	w, err := build(c, place{backend: backend, dtype: dtype}, nil, func(s TensorSpec, dst put) {
 		stream++
 		fillRandom(s, rand.New(rand.NewPCG(seed, stream)), float32(c.initStd()), dst)
 	})

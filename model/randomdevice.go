@@ -1,7 +1,6 @@
 package model
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -18,18 +17,27 @@ import (
 // there within seconds. Values are not those of Random: each is a hash of the seed, the tensor and the place in it, the same on every
 // device but for the last bits of logarithm and cosine. The caller owns the Weights.
 func RandomOn(d *device.Device, c Config, seed uint64, dtype dtypes.DType) (*Weights, error) {
-	mustBeWeightType(dtype)
+	return randomOn(d, c, seed, place{dtype: dtype})
+}
+
+// RandomInt8On is RandomOn with weights of 8 bits.
+func RandomInt8On(d *device.Device, c Config, seed uint64, dtype dtypes.DType) (*Weights, error) {
+	return randomOn(d, c, seed, place{dtype: dtype, int8: d})
+}
+
+func randomOn(d *device.Device, c Config, seed uint64, to place) (*Weights, error) {
+	mustBeWeightType(to.dtype)
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("making random weights: %w", err)
 	}
-	w, m := &Weights{Config: c}, randomMaker{device: d, std: c.initStd(), dtype: dtype, programs: map[string]*device.Program{}}
+	m, i := randomMaker{device: d, std: c.initStd(), dtype: to.dtype, programs: map[string]*device.Program{}}, uint64(0)
 	defer m.close()
-	for i, s := range Layout(c) {
-		t, err := m.tensor(s, rand.NewPCG(seed, uint64(i)).Uint64())
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("making random %s %v on %s: %w", s.Name, s.Dims, d.Kind(), err), w.free())
-		}
-		w.Tensors = append(w.Tensors, t)
+	w, err := assemble(c, to, nil, func(s TensorSpec) (*tensors.Tensor, error) {
+		i++
+		return m.tensor(s, rand.NewPCG(seed, i-1).Uint64())
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making random weights on %s: %w", d.Kind(), err)
 	}
 	return w, nil
 }

@@ -50,6 +50,9 @@ func Save(dir string, w *Weights, dtype dtypes.DType) (err error) {
 // are stored as dtype (Float32 or BFloat16), as transformers does. Load and transformers read the folder; it has no tokenizer.
 // Only one tensor at a time is copied from the device.
 func SaveFiles(dir string, w *Weights, dtype dtypes.DType) error {
+	if w.Int8() {
+		panic("BUG: got weights of 8 bits to save; want those that they were made of")
+	}
 	return SaveEach(dir, w.Config, dtype, func(at int, use func(*tensors.Tensor) error) error { return use(w.Tensors[at]) })
 }
 

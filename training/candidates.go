@@ -23,7 +23,7 @@ type Candidate struct {
 	changes         int64
 }
 
-// wants is the dtype that weights on a device should have for Propose: that which is served where they need not be copied, else f32.
+// wants is the dtype that weights on a device should have for Propose: that which is served, or rounded there, where they need not be copied, else f32.
 func (p *Policies) wants(from *device.Device) dtypes.DType {
 	if from == p.config.Device {
 		return p.config.DType
@@ -34,13 +34,9 @@ func (p *Policies) wants(from *device.Device) dtypes.DType {
 // Propose puts weights, which it owns from now on, onto the device that serves, under a new version. from is where they are. They are f32,
 // or there as they are served already.
 func (p *Policies) Propose(w *model.Weights, from *device.Device) (Candidate, error) {
-	if from != p.config.Device || p.config.DType != w.Tensors[0].DType() {
-		copied, err := w.Copy(p.config.Device.Backend(), p.config.DType)
-		w.Free()
-		if err != nil {
-			return Candidate{}, err
-		}
-		w = copied
+	w, err := p.toServed(w, from)
+	if err != nil {
+		return Candidate{}, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -50,6 +46,22 @@ func (p *Policies) Propose(w *model.Weights, from *device.Device) (Candidate, er
 	}
 	p.newest = c.Version
 	return c, nil
+}
+
+// toServed gives weights, which are gone then, as they are served, on the device that serves. The engine goes on meanwhile.
+func (p *Policies) toServed(w *model.Weights, from *device.Device) (*model.Weights, error) {
+	d, dtype := p.config.Device, p.config.DType
+	switch {
+	case from == d && p.config.Int8:
+		return w.ToInt8(d)
+	case from == d && dtype == w.DType():
+		return w, nil
+	}
+	defer w.Free()
+	if p.config.Int8 {
+		return w.CopyInt8(d, dtype)
+	}
+	return w.Copy(d.Backend(), dtype)
 }
 
 // errOvertaken says that somebody promoted or rolled back while an update was made.

@@ -2,6 +2,7 @@ package training
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -16,10 +17,14 @@ import (
 // Where bf16 is served, the trainer's weights are the f32 of the files and not what is served, what is published is what a restart would
 // load, and the loop learns: the differences are not of one that is broken.
 func TestLoopLearnsWhereBF16IsServed(t *testing.T) {
-	for _, compute := range []trainer.Compute{trainer.F32, trainer.BF16} {
-		t.Run(compute.String(), func(t *testing.T) {
+	for _, c := range []struct {
+		compute trainer.Compute
+		int8    bool
+	}{{trainer.F32, false}, {trainer.BF16, false}, {trainer.F32, true}} {
+		compute := c.compute
+		t.Run(fmt.Sprintf("%s, 8 bits %v", compute, c.int8), func(t *testing.T) {
 			h := build(t)
-			h.dtype = dtypes.BFloat16
+			h.dtype, h.int8 = dtypes.BFloat16, c.int8
 			h.restart()
 			c := lessons()
 			c.Learn = c.Learn.Rounded()

@@ -45,6 +45,7 @@ type house struct {
 	policies *Policies
 	manual   bool         // candidates wait to be promoted
 	dtype    dtypes.DType // of matrices, keys and values that are served
+	int8     bool         // matrices are of 8 bits there
 	close    func()
 }
 
@@ -83,17 +84,21 @@ func (h *house) open() {
 	must(err)
 	start, err := Begin(ctx, h.store, h.base)
 	must(err)
-	w, err := model.Load(start.Path, h.device.Backend(), h.dtype, nil)
+	load, form := func() (*model.Weights, error) { return model.Load(start.Path, h.device.Backend(), h.dtype, nil) }, engine.FormAuto
+	if h.int8 {
+		load, form = func() (*model.Weights, error) { return model.LoadInt8(start.Path, h.device, h.dtype, nil) }, engine.FormGraphInt8
+	}
+	w, err := load()
 	must(err)
 	policy := model.NewPolicy(start.Version, w)
 	c := engine.DefaultConfig(vocab, 16, 32)
 	c.EOS = answers()
 	runner, err := engine.NewDeviceRunner(h.device, policy, engine.RunnerConfig{Pages: c.Pages, PageTokens: c.PageTokens, MaxSlots: c.MaxSlots, ChunkTokens: c.ChunkTokens,
-		MaxContextTokens: c.MaxContextTokens, KVType: h.dtype, GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes})
+		MaxContextTokens: c.MaxContextTokens, KVType: h.dtype, Form: form, GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes})
 	must(err)
 	h.engine, err = engine.New(runner, engine.Options{Config: c, Version: start.Version})
 	must(err)
-	h.policies, err = OpenPolicies(ctx, PoliciesConfig{Engine: h.engine, Store: h.store, Device: h.device, DType: h.dtype,
+	h.policies, err = OpenPolicies(ctx, PoliciesConfig{Engine: h.engine, Store: h.store, Device: h.device, DType: h.dtype, Int8: h.int8,
 		Dir: filepath.Join(h.dir, "policies"), Base: h.base, Manual: h.manual}, start)
 	must(err)
 	h.close = func() {

@@ -30,6 +30,7 @@ type PoliciesConfig struct {
 	Store  *feedback.Store
 	Device *device.Device // that serves
 	DType  dtypes.DType   // of the weights that are served
+	Int8   bool           // they are of 8 bits
 	Dir    string         // of checkpoints, a folder for each version
 	Base   string         // folder of the model that everything started from: version 1
 
@@ -226,7 +227,12 @@ func (p *Policies) load(ctx context.Context, version int64) error {
 	if p.config.OnHost {
 		backend = nil
 	}
-	w, err := model.Load(known.Path, backend, p.config.DType, nil)
+	var w *model.Weights
+	if p.config.Int8 {
+		w, err = model.LoadInt8(known.Path, p.config.Device, p.config.DType, nil)
+	} else {
+		w, err = model.Load(known.Path, backend, p.config.DType, nil)
+	}
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,11 @@ type trial struct {
 
 // measure has every text scored and the first ones answered in one form.
 func measure(d *device.Device, policy *model.Policy, f Form, texts []Text, o Options) (taken, error) {
+	policy, err := asRun(d, policy, f)
+	if err != nil {
+		return taken{}, err
+	}
+	defer policy.Release()
 	c := config(policy.Weights.Config, texts, o)
 	runner, err := engine.NewDeviceRunner(d, policy, engine.RunnerConfig{Pages: c.Pages, PageTokens: c.PageTokens, MaxSlots: c.MaxSlots,
 		ChunkTokens: c.ChunkTokens, MaxContextTokens: c.MaxContextTokens, KVType: f.KV, Form: f.Weights,
@@ -49,6 +54,18 @@ func measure(d *device.Device, policy *model.Policy, f Form, texts []Text, o Opt
 		return taken{}, err
 	}
 	return t.taken, t.run()
+}
+
+// asRun gives the policy, or one of its weights in 8 bits where the graph runs on those. The caller releases it.
+func asRun(d *device.Device, policy *model.Policy, f Form) (*model.Policy, error) {
+	if form, err := f.Weights.On(d.Kind(), 1); err != nil || form != engine.FormGraphInt8 {
+		return policy.Retain(), err
+	}
+	weights, err := policy.Weights.CopyInt8(d, policy.Weights.DType())
+	if err != nil {
+		return nil, err
+	}
+	return model.NewPolicy(policy.Version, weights), nil
 }
 
 // config has room for the longest text and answer, a queue that holds all, and steps that cut no chunk: fewer shapes are compiled.

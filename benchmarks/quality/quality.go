@@ -21,7 +21,7 @@ type Text struct {
 	Prompt int
 }
 
-// Form is how a model runs: weights on native kernels, or the graph, and the type of keys and values.
+// Form is how a model runs: weights on native kernels, or the graph, on weights of 8 bits too, and the type of keys and values.
 type Form struct {
 	Weights engine.Form
 	KV      dtypes.DType
@@ -33,6 +33,7 @@ var Truth = Form{engine.FormGraph, dtypes.Float32}
 // DefaultForms are weights in every form, and keys and values in every type beside weights in f32.
 func DefaultForms() []Form {
 	return []Form{{engine.FormF32, dtypes.Float32}, {engine.FormBF16, dtypes.Float32}, {engine.FormInt8, dtypes.Float32}, {engine.FormInt4, dtypes.Float32},
+		{engine.FormGraphInt8, dtypes.Float32},
 		{engine.FormF32, dtypes.BFloat16}, {engine.FormF32, dtypes.Float16}}
 }
 
@@ -46,13 +47,13 @@ func ParseForm(name string) (Form, error) {
 	}
 	form, err := engine.ParseForm(weights)
 	if err == nil && form == engine.FormAuto {
-		err = errors.New("want it by its name: graph, f32, bf16, int8 or int4")
+		err = errors.New("want it by its name: graph, graph-int8, f32, bf16, int8 or int4")
 	}
 	if err != nil {
 		return Form{}, fmt.Errorf("form %q: weights: %w", name, err)
 	}
 	kvType, ok := kvTypes[kv]
-	if !ok || form == engine.FormGraph && kvType == dtypes.Float16 {
+	if !ok || (form == engine.FormGraph || form == engine.FormGraphInt8) && kvType == dtypes.Float16 {
 		return Form{}, fmt.Errorf("form %q: keys and values %q: want f32, bf16 or, but for the graph, f16", name, kv)
 	}
 	return Form{form, kvType}, nil

@@ -33,7 +33,7 @@ func (o Options) plan(d *device.Device, c model.Config, dtype dtypes.DType, batc
 	}
 	s = setup{batch: batch, context: context, chunk: chunk}
 	s.pages = batch * ((context+o.PageTokens-1)/o.PageTokens + 1) // one more each, for the Scheduler admits none without
-	r := engine.MemoryRequest{Model: c, Devices: o.TensorParallel, WeightBytes: dtype.Size(), KVBytes: o.KVType.Size(), WeightSets: 1, Packed: packed,
+	r := engine.MemoryRequest{Model: c, Devices: o.TensorParallel, WeightBytes: dtype.Size(), KVBytes: o.KVType.Size(), WeightSets: 1, Packed: packed, Int8: o.Form == engine.FormGraphInt8,
 		Available: math.MaxInt64, MaxSlots: batch, StepTokens: max(batch, chunk), PageTokens: o.PageTokens, MaxContextTokens: context,
 		GatherBytes: o.GatherBytes, LogitsBytes: engine.DefaultLogitsBytes, Pages: s.pages}
 	if d.Kind() == device.Go {
@@ -42,7 +42,7 @@ func (o Options) plan(d *device.Device, c model.Config, dtype dtypes.DType, batc
 	if s.plan, err = engine.PlanMemory(r); err != nil {
 		return s, err
 	}
-	s.widths = Widths{WeightBits: weightBits(packed, dtype), KVTokenBytes: s.plan.PageBytes / int64(o.PageTokens)}
+	s.widths = Widths{WeightBits: o.weightBits(packed, dtype), KVTokenBytes: s.plan.PageBytes / int64(o.PageTokens)}
 	need := max(s.plan.Needed(), s.plan.Weights+packing(c, packed, dtype))
 	if o.AvailableBytes > 0 && need > o.AvailableBytes {
 		return s, &engine.MemoryError{Needed: need, Available: o.AvailableBytes, Hint: "this case is left out"}
@@ -58,9 +58,13 @@ func packing(c model.Config, packed *llama.Packed, dtype dtypes.DType) int64 {
 	return 4 * c.Params()
 }
 
-// weightBits is what an element of a matrix takes where steps read it; 8 and 4 bits have a scale of 16 for each 32.
-func weightBits(packed *llama.Packed, dtype dtypes.DType) float64 {
-	if packed == nil {
+// weightBits is what an element of a matrix takes where steps read it. Native 8 and 4 bits have a scale of 16 for each 32, those of the graph one of
+// 32 for a whole column, a thousandth of it.
+func (o Options) weightBits(packed *llama.Packed, dtype dtypes.DType) float64 {
+	switch {
+	case packed == nil && o.Form == engine.FormGraphInt8:
+		return 8
+	case packed == nil:
 		return 8 * float64(dtype.Size())
 	}
 	return map[native.Weights]float64{native.F32: 32, native.BF16: 16, native.Int8: 8.5, native.Int4: 4.5}[packed.Weights]

@@ -51,6 +51,7 @@ type subject struct {
 	model, dir string // its name; "" = random weights
 	config     model.Config
 	dtype      dtypes.DType
+	int8       bool // weights are of 8 bits
 	seed       uint64
 	available  int64 // bytes of the device's memory
 	devices    int   // of the backend that the model is spread over
@@ -111,11 +112,19 @@ func (o *benchFlags) measure(s *subject, w io.Writer) (err error) {
 
 // weights loads or makes them; the caller owns them.
 func (s *subject) weights() (*model.Weights, error) {
-	if need := s.config.WeightBytes(s.dtype) / int64(s.devices); need > s.available {
+	need := s.config.WeightBytes(s.dtype) / int64(s.devices)
+	if s.int8 {
+		need = s.config.Int8Bytes(s.dtype)
+	}
+	if need > s.available {
 		return nil, fmt.Errorf("the weights of %s in %s take %.1f MiB, of %.1f that may be used: a smaller model, a 16-bit dtype where there is the choice, or --memory-bytes",
 			s.model, step.Name(s.dtype), float64(need)/(1<<20), float64(s.available)/(1<<20))
 	}
 	switch {
+	case s.dir == "" && s.int8:
+		return model.RandomInt8On(s.device, s.config, s.seed, s.dtype)
+	case s.int8:
+		return model.LoadInt8(s.dir, s.device, s.dtype, nil)
 	case s.dir == "":
 		return model.RandomOn(s.device, s.config, s.seed, s.dtype)
 	case s.devices > 1:

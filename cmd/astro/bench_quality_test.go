@@ -113,7 +113,7 @@ func TestBenchQualityRefuses(t *testing.T) {
 		"want one besides":         {demo, "--forms", "graph"},
 		"--kernel-threads -1":      {demo, "--kernel-threads", "-1"},
 		"--kernel-level":           {demo, "--kernel-level", "best"},
-		"no native functions":      {demo, "--backend", "go", "--texts", "1", "--answers", "0"},
+		"no native functions":      {demo, "--backend", "go", "--texts", "1", "--answers", "0", "--forms", "f32,int8"},
 		"no such backend":          {demo, "--backend", "x"},
 		"bench quality":            {"/nonexistent"},
 		"no such file":             {demo, "--data", filepath.Join(dir, "none")},

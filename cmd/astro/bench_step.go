@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"astro/benchmarks/step"
+	"astro/engine"
 	"astro/model"
 
 	"github.com/spf13/cobra"
@@ -75,6 +76,10 @@ func (o *benchStepFlags) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if cases.Form, err = cases.Form.On(s.device.Kind(), s.devices); err != nil {
+		return fmt.Errorf("--weights: %w", err)
+	}
+	s.int8 = cases.Form == engine.FormGraphInt8
 	cases.TensorParallel = o.tensorParallel
 	cases.AvailableBytes, cases.Model, cases.Device, cases.Peaks = s.available, s.model, s.deviceName, s.peaks
 	return s.steps(cases, func(m step.Measurement) { printCase(c.OutOrStdout(), m, o.asJSON) })

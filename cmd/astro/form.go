@@ -21,7 +21,7 @@ type formFlags struct {
 
 func (f *formFlags) add(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&f.weights, "weights", "auto", "on xla:cpu f32, bf16, int8 or int4 on native kernels, or graph for XLA's own code; auto = native, as they are, where that can be")
+	flags.StringVar(&f.weights, "weights", "auto", "on xla:cpu f32, bf16, int8 or int4 on native kernels; on xla:cuda int8; graph, or graph-int8, for plain operations; auto = native, as they are, where that can be, else graph")
 	flags.StringVar(&f.kv, "kv", "auto", "keys and values: f32, bf16 or, on native kernels, f16 or int8; auto = as the weights are loaded")
 	f.addKernels(c)
 }
@@ -38,9 +38,10 @@ func (b *backend) chooseForm(o serveOptions, d *device.Device, dtype dtypes.DTyp
 	if form, b.kvType, err = o.form.read(dtype); err != nil {
 		return "", err
 	}
-	if form, err = form.Across(b.devices); err != nil {
+	if form, err = form.On(d.Kind(), b.devices); err != nil {
 		return "", fmt.Errorf("--weights: %w", err)
 	}
+	b.int8 = form == engine.FormGraphInt8
 	b.packed, err = engine.ChooseForm(d, b.config, form, dtype, b.kvType, o.pageTokens)
 	if b.packed == nil && err == nil && (b.kvType == dtypes.Float16 || b.kvType == dtypes.Int8) {
 		err = errors.New("--kv " + o.form.kv + " needs native kernels, which this model or backend cannot use: use f32 or bf16")
@@ -53,6 +54,9 @@ func (b *backend) describeForm() string {
 	if b.packed == nil && b.devices > 1 {
 		return fmt.Sprintf("graph, spread over %d devices", b.devices)
 	}
+	if b.int8 {
+		return fmt.Sprintf("graph, weights int8, computed in %s", b.dtype)
+	}
 	if b.packed == nil {
 		return "graph"
 	}
@@ -61,7 +65,7 @@ func (b *backend) describeForm() string {
 
 // rounds says whether answers are computed in less than f32.
 func (b *backend) rounds() bool {
-	return b.dtype != dtypes.Float32 || b.kvType != dtypes.Float32 || b.packed != nil && b.packed.Weights != native.F32
+	return b.dtype != dtypes.Float32 || b.kvType != dtypes.Float32 || b.int8 || b.packed != nil && b.packed.Weights != native.F32
 }
 
 // tellOfRounding says before anything is learned how what this form draws is learned from.

@@ -26,21 +26,23 @@ func TestRoundingIsToldAndWeighed(t *testing.T) {
 		compute   string
 		says      string
 		rounded   bool
+		int8      bool // of the graph
 	}{
-		{"countdown", packed(native.F32), single, single, "auto", "", false},
-		{"countdown", nil, single, single, "f32", "", false},
-		{"", packed(native.Int8), single, single, "auto", "", true},
-		{"feedback", packed(native.Int8), single, single, "auto", "level=INFO", true},
-		{"feedback", packed(native.Int4), single, single, "auto", "level=WARN", true},
-		{"countdown", packed(native.F32), single, dtypes.Float16, "auto", "level=INFO", true},
-		{"countdown", nil, single, half, "auto", "level=INFO", true},
-		{"countdown", nil, half, single, "auto", "level=INFO", true},
-		{"countdown", packed(native.F32), single, single, "bf16", "", true},
+		{"countdown", packed(native.F32), single, single, "auto", "", false, false},
+		{"countdown", nil, single, single, "f32", "", false, false},
+		{"", packed(native.Int8), single, single, "auto", "", true, false},
+		{"feedback", packed(native.Int8), single, single, "auto", "level=INFO", true, false},
+		{"feedback", packed(native.Int4), single, single, "auto", "level=WARN", true, false},
+		{"countdown", packed(native.F32), single, dtypes.Float16, "auto", "level=INFO", true, false},
+		{"countdown", nil, single, half, "auto", "level=INFO", true, false},
+		{"countdown", nil, half, single, "auto", "level=INFO", true, false},
+		{"countdown", packed(native.F32), single, single, "bf16", "", true, false},
+		{"countdown", nil, single, single, "auto", "level=INFO", true, true},
 	} {
 		var said bytes.Buffer
 		o := defaultServeOptions()
 		o.learn, o.compute = c.learn, c.compute
-		b := &backend{packed: c.packed, dtype: c.dtype, kvType: c.kv, device: &device.Device{}, context: 128}
+		b := &backend{packed: c.packed, int8: c.int8, dtype: c.dtype, kvType: c.kv, device: &device.Device{}, context: 128}
 		b.tellOfRounding(o, slog.New(slog.NewTextHandler(&said, nil)))
 		if got := said.String(); !strings.Contains(got, c.says) || c.says == "" && got != "" {
 			t.Errorf("%+v: said %q", c, got)

@@ -260,6 +260,7 @@ type backend struct {
 	devices   int // of it that the model is spread over
 	policy    *model.Policy
 	packed    *llama.Packed // nil = the plain graph runs
+	int8      bool          // on weights of 8 bits
 	dtype     dtypes.DType  // that weights are loaded in
 	kvType    dtypes.DType
 	runner    *engine.DeviceRunner
@@ -345,10 +346,17 @@ func (b *backend) load(first training.Start, d *device.Device, dtype dtypes.DTyp
 	if b.devices > 1 {
 		to = nil
 	}
-	weights, err := model.Load(first.Path, to, dtype, func(done, total int64) {
+	progress := func(done, total int64) {
 		bar.ChangeMax64(total)
 		bar.Set64(done) // fails only if the terminal does
-	})
+	}
+	var weights *model.Weights
+	var err error
+	if b.int8 {
+		weights, err = model.LoadInt8(first.Path, d, dtype, progress)
+	} else {
+		weights, err = model.Load(first.Path, to, dtype, progress)
+	}
 	if err != nil {
 		return err
 	}

@@ -165,7 +165,7 @@ func (l *learning) begin(ctx context.Context, b *backend, o serveOptions, tracer
 	if err != nil {
 		return err
 	}
-	l.policies, err = training.OpenPolicies(ctx, training.PoliciesConfig{Engine: b.engine, Store: l.store, Device: b.device, DType: dtype,
+	l.policies, err = training.OpenPolicies(ctx, training.PoliciesConfig{Engine: b.engine, Store: l.store, Device: b.device, DType: dtype, Int8: b.int8,
 		Dir: filepath.Join(l.flags.store, "policies"), Base: o.dir, KeepStored: l.flags.keepStored, KeepLoaded: l.flags.keepLoaded, Manual: l.flags.publish == publishManual, OnHost: b.devices > 1, Extra: func(dir string) error { return recipe.CopyTexts(dir, o.dir) }, Log: l.log}, l.start)
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func planWithin(b *backend, o serveOptions, kind device.Kind, available int64, d
 	if available -= learning; available <= 0 {
 		return engine.MemoryPlan{}, fmt.Errorf("learning needs %.1f MiB, which is all that there is: use --learn-layer-checkpoints, a shorter --context, or a smaller model", float64(learning)/(1<<20))
 	}
-	r := engine.MemoryRequest{Model: b.config, Devices: b.devices, WeightBytes: dtype.Size(), KVBytes: b.kvType.Size(), Packed: b.packed, WeightSets: sets, Available: available,
+	r := engine.MemoryRequest{Model: b.config, Devices: b.devices, WeightBytes: dtype.Size(), KVBytes: b.kvType.Size(), Packed: b.packed, Int8: b.int8, WeightSets: sets, Available: available,
 		MaxSlots: o.maxSlots, StepTokens: o.stepTokens(), PageTokens: o.pageTokens, MaxContextTokens: b.context,
 		GatherBytes: engine.DefaultGatherBytes, LogitsBytes: engine.DefaultLogitsBytes}
 	if kind == device.Go {

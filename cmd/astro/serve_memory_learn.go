@@ -15,5 +15,9 @@ func (l *learnFlags) memory(b *backend, kind device.Kind) (sets int, trainingByt
 		return sets, 0
 	}
 	c := l.settingsOn(b, kind)
-	return sets + 1, trainer.Memory(kind, b.config, c.Rows, c.RowTokens, c.Optimizer) // and a candidate
+	trainingBytes = trainer.Memory(kind, b.config, c.Rows, c.RowTokens, c.Optimizer)
+	if b.int8 {
+		trainingBytes += b.config.WeightBytes(b.dtype) // a candidate before it is rounded
+	}
+	return sets + 1, trainingBytes // and a candidate
 }

@@ -27,6 +27,7 @@ func Run(t *testing.T, d *device.Device) {
 	t.Run("WindowAttention", func(t *testing.T) { each(t, 12, func(t *testing.T, r *rand.Rand) { windowAttention(t, d, r) }) })
 	t.Run("Product", func(t *testing.T) { products(t, d) })
 	RunLearning(t, d)
+	t.Run("Int8", func(t *testing.T) { int8Products(t, d) })
 	t.Run("TokenLogprobs", func(t *testing.T) { tokenLogprobs(t, d) })
 	t.Run("Half", func(t *testing.T) { halves(t, d) })
 	t.Run("LowRank", func(t *testing.T) { lowRank(t, d) })

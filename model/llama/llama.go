@@ -2,7 +2,7 @@
 //
 // It is the pre-norm transformer of Touvron et al. (arXiv 2302.13971, 2307.09288) and Grattafiori et al. (arXiv 2407.21783):
 // RMSNorm, rotary positions in split halves (the layout of Hugging Face checkpoints), grouped-query attention, SwiGLU.
-// Weights are explicit graph inputs in the order of model.Layout. How a query finds its keys is the caller's: Attend is paged
+// Weights are explicit graph inputs in the order of model.Layout, or of 8 bits as model.Weights.Int8 has them. How a query finds its keys is the caller's: Attend is paged
 // attention when serving and dense packed attention when training; everything else is the same.
 //
 // In a program across devices the Config and the weights are what one device has (model.Config.Share), and hidden states and logits are whole
@@ -95,12 +95,39 @@ func forward(c model.Config, weights []*Node, tokens, positions, cos, sin *Node,
 	// [seqs*tokens, hidden]; rounded behind the Gather, so that gradients of a token's many rows are added up in the embedding's dtype
 	x := ConvertDType(kernels.AllGather(Gather(weights[0], Reshape(tokens, -1, 1))), how.Compute)
 	for l := range c.Layers {
-		at := c.FirstLayer() + l*model.PerLayer
-		matrix := func(i int) kernels.Matrix { return kernels.Matrix{Values: weights[at+i], Change: how.Changes[at+i]} }
-		x = p.attention(c, weights[at], matrix(1), matrix(2), enter(x), func(qkv *Node) *Node { return mix(l, qkv) })
-		x = p.mlp(c, weights[at+3], matrix(4), matrix(5), x)
+		first := c.FirstLayer() + l*model.PerLayer
+		w, m := weights[first:], func(i int) kernels.Matrix { return how.matrix(weights, first+i) }
+		x = p.attention(c, w[0], m(1), m(2), enter(x), func(qkv *Node) *Node { return mix(l, qkv) })
+		x = p.mlp(c, w[3], m(4), m(5), x)
 	}
 	return Reshape(p.norm(x, weights[1], c.NormEps), seqs, length, c.Hidden)
+}
+
+// matrix is one of the weights as it is trained, or in 8 bits.
+func (how Training) matrix(weights []*Node, i int) kernels.Matrix {
+	m := matrix(weights, i)
+	m.Change = how.Changes[i]
+	return m
+}
+
+// matrix is one of the weights, with its scales where it is of 8 bits.
+func matrix(weights []*Node, i int) kernels.Matrix {
+	m := kernels.Matrix{Values: weights[i]}
+	if m.Values.DType() != dtypes.Int8 {
+		return m
+	}
+	m.Scales = weights[len(weights)-int8Matrices(weights[i:])]
+	return m
+}
+
+// int8Matrices counts those of 8 bits.
+func int8Matrices(weights []*Node) (n int) {
+	for _, w := range weights {
+		if w.DType() == dtypes.Int8 {
+			n++
+		}
+	}
+	return n
 }
 
 // attention adds attention to x [rows, hidden]; mix makes mixed values [rows, heads*headDim] of queries, keys and values side by side.
@@ -132,8 +159,16 @@ func (p parts) mlp(c model.Config, norm *Node, gateUp, down kernels.Matrix, x *N
 }
 
 // Logits maps hidden states [rows, hidden] to f32 logits [rows, vocab] by a head [hidden, vocab].
-func Logits(head, hidden *Node) *Node {
-	return kernels.AllGather(kernels.Logits(hidden, head))
+func Logits(head kernels.Matrix, hidden *Node) *Node {
+	return kernels.AllGather(head.Logits(hidden))
+}
+
+// Int8Head is the head [hidden, vocab] among weights of 8 bits; that of a tied model is behind its layers.
+func Int8Head(c model.Config, weights []*Node) kernels.Matrix {
+	if c.TiedHead {
+		return matrix(weights, c.FirstLayer()+c.Layers*model.PerLayer)
+	}
+	return matrix(weights, 2)
 }
 
 // Head is the head of a model with these weights: a tied one is the embedding, so that gradients reach it. Serving keeps a copy

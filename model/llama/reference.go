@@ -168,7 +168,8 @@ func (p Packed) write(pool, slots, rows *Node) *Node {
 
 func (p Packed) mlp(in []*Node) []*Node {
 	b, c, w := p.model().Blob(), p.Config, p.layer(in[2], in[1])
-	return []*Node{inGraph.mlp(c, p.vector(w, b.MLPNorm), kernels.Matrix{Values: p.gateUp(w)}, kernels.Matrix{Values: p.matrix(w, b.Down, c.FFN, c.Hidden)}, in[0])}
+	gateUp, down := kernels.Matrix{Values: p.gateUp(w)}, kernels.Matrix{Values: p.matrix(w, b.Down, c.FFN, c.Hidden)}
+	return []*Node{inGraph.mlp(c, p.vector(w, b.MLPNorm), gateUp, down, in[0])}
 }
 
 // gateUp unpacks panels of 16 columns of each.
@@ -183,7 +184,7 @@ func (p Packed) norm(in []*Node) []*Node {
 }
 
 func (p Packed) head(in []*Node) []*Node {
-	return []*Node{Logits(p.headMatrix(in[1]), p.norm(in)[0])}
+	return []*Node{Logits(kernels.Matrix{Values: p.headMatrix(in[1])}, p.norm(in)[0])}
 }
 
 func (p Packed) copyPages(in []*Node) []*Node {
