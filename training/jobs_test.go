@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -229,6 +230,15 @@ func TestJobsThatDoNotRun(t *testing.T) {
 	if state, job := h.state("ftjob-rank"); state != openai.TuneFailed || job.Error == nil || *job.Error.Param != "metadata" {
 		t.Errorf("%s: %+v; want a failure about the metadata", state, job.Error)
 	}
+	j.config.Learn.Optimizer.LoRA.Rank = 4
+	for _, rank := range []string{"0", "5"} {
+		h.submit(j, "ftjob-planned-"+rank, openai.TuneReinforcement, reinforcement(), map[string]string{"lora_rank": rank})
+		h.until(j, "ftjob-planned-"+rank, openai.TuneState.Final)
+		if state, job := h.state("ftjob-planned-" + rank); state != openai.TuneFailed || job.Error == nil || !strings.Contains(job.Error.Message, "a rank of 1 to 4") {
+			t.Errorf("%s: %+v; want a failure about the memory", state, job.Error)
+		}
+	}
+	j.config.Learn.Optimizer.LoRA.Rank = 0
 	h.submit(j, "ftjob-2", openai.TuneReinforcement, reinforcement(), nil)
 	ctx := context.Background()
 	if err := j.Pause(ctx, "ftjob-2"); err != nil {
