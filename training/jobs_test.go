@@ -8,14 +8,19 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/gomlx/compute/dtypes"
 
 	"astro/feedback"
 	"astro/openai"
 	"astro/training/reward"
 	"astro/training/sft"
+	"astro/training/trainer"
 )
 
 // echo grades the bandit: the item's answer is the last token.
@@ -201,17 +206,45 @@ func exists(path string) bool {
 func TestSupervisedJob(t *testing.T) {
 	h := build(t)
 	j := h.jobs()
+	imitates(t, h, j, nil)
+	if after := h.passRate(60); after < .8 {
+		t.Errorf("the pass rate is %.2f; want above .8", after)
+	}
+}
+
+// imitates runs a supervised job to its end.
+func imitates(t *testing.T, h *house, j *Jobs, metadata map[string]string) {
+	t.Helper()
 	var lines []map[string]string
 	for q := 1; q <= numQuestions; q++ {
 		lines = append(lines, map[string]string{"prompt": fmt.Sprint(q), "completion": "x"})
 	}
-	h.submit(j, "ftjob-1", openai.TuneSupervised, lines, nil)
+	h.submit(j, "ftjob-1", openai.TuneSupervised, lines, metadata)
 	h.until(j, "ftjob-1", openai.TuneState.Final)
 	if state, job := h.state("ftjob-1"); state != openai.TuneSucceeded {
 		t.Fatalf("the job ended as %s: %+v", state, job.Error)
 	}
-	if after := h.passRate(60); after < .8 {
-		t.Errorf("the pass rate is %.2f; want above .8", after)
+}
+
+// With LoRA in bf16 a supervised job publishes what its factors and its rounded weights make together: it answers after a restart as it did before.
+func TestSupervisedJobWithLoRA(t *testing.T) {
+	h := build(t)
+	h.dtype = dtypes.BFloat16
+	h.restart()
+	j := h.jobs()
+	j.config.Imitate.Optimizer.Compute = trainer.BF16
+	imitates(t, h, j, map[string]string{"lora_rank": "4"})
+	known, err := h.policies.find(t.Context(), h.policies.Serving())
+	if err != nil || !exists(filepath.Join(known.Path, "adapter.safetensors")) {
+		t.Errorf("%s has no adapter, %v", known.Path, err)
+	}
+	want, err := h.ask(1, 0, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.restart()
+	if got, err := h.ask(1, 0, 5); err != nil || !slices.Equal(got.Output, want.Output) || !slices.Equal(got.Logprobs, want.Logprobs) {
+		t.Errorf("after a restart %+v is answered, %v; want %+v", got, err, want)
 	}
 }
 
@@ -229,6 +262,15 @@ func TestJobsThatDoNotRun(t *testing.T) {
 	if state, job := h.state("ftjob-rank"); state != openai.TuneFailed || job.Error == nil || *job.Error.Param != "metadata" {
 		t.Errorf("%s: %+v; want a failure about the metadata", state, job.Error)
 	}
+	j.config.Learn.Optimizer.LoRA.Rank = 4
+	for _, rank := range []string{"0", "5"} {
+		h.submit(j, "ftjob-planned-"+rank, openai.TuneReinforcement, reinforcement(), map[string]string{"lora_rank": rank})
+		h.until(j, "ftjob-planned-"+rank, openai.TuneState.Final)
+		if state, job := h.state("ftjob-planned-" + rank); state != openai.TuneFailed || job.Error == nil || !strings.Contains(job.Error.Message, "a rank of 1 to 4") {
+			t.Errorf("%s: %+v; want a failure about the memory", state, job.Error)
+		}
+	}
+	j.config.Learn.Optimizer.LoRA.Rank = 0
 	h.submit(j, "ftjob-2", openai.TuneReinforcement, reinforcement(), nil)
 	ctx := context.Background()
 	if err := j.Pause(ctx, "ftjob-2"); err != nil {

@@ -109,7 +109,8 @@ func (j *Jobs) reinforcement(job *openai.FineTuneJob, training, validation []ope
 	return &tuning{len(training), func(ctx context.Context) (tuned, error) { return j.reinforce(ctx, job, c, updates) }}, nil
 }
 
-// setLoRA takes the rank of LoRA from a job's metadata, as in {"lora_rank": "8"}; "0" is full training, and without it the server decides.
+// setLoRA takes the rank of LoRA from a job's metadata, as in {"lora_rank": "8"}; "0" is full training, and without it the server decides. A
+// server with LoRA has memory for factors of its rank, and for no gradient of the weights.
 func setLoRA(l *trainer.LoRA, job *openai.FineTuneJob) error {
 	text, ok := job.Metadata["lora_rank"]
 	if !ok {
@@ -118,6 +119,9 @@ func setLoRA(l *trainer.LoRA, job *openai.FineTuneJob) error {
 	rank, err := strconv.Atoi(text)
 	if err != nil || rank < 0 {
 		return openai.Invalid("metadata", "invalid_value", "lora_rank is %q; want a whole number, 0 for full training.", text)
+	}
+	if planned := l.Rank; planned > 0 && (rank == 0 || rank > planned) {
+		return openai.Invalid("metadata", "invalid_value", "lora_rank is %d; this server has planned memory for a rank of 1 to %d.", rank, planned)
 	}
 	if *l = (trainer.LoRA{}); rank > 0 {
 		*l = trainer.LoRA{Rank: rank, Seed: uint64(job.Seed)}

@@ -13,6 +13,7 @@ import (
 	"astro/server"
 	"astro/training"
 	"astro/training/countdown"
+	"astro/training/grpo"
 	"astro/training/linearize/reasoning"
 	"astro/training/recipe"
 	"astro/training/reward"
@@ -25,9 +26,8 @@ func (l *learning) newJobs(b *backend, name string) (*training.Jobs, error) {
 	if err != nil {
 		return nil, err
 	}
-	imitate, learn := sft.Default(), l.flags.settings(b)
-	imitate.RowTokens, imitate.Rows = b.context-1, learn.Rows
-	imitate.Optimizer.PeakLR = learn.Optimizer.PeakLR
+	learn := l.flags.settings(b)
+	imitate := imitation(learn)
 	return training.NewJobs(training.JobsConfig{Policies: l.policies, Device: d, Name: name, Dir: filepath.Join(l.flags.store, "jobs"), Learn: learn, Imitate: imitate,
 		Context: b.context, Log: l.log,
 		Tokens: func(e *openai.TuneExample) (prompt, completion []int32, err error) {
@@ -35,6 +35,15 @@ func (l *learning) newJobs(b *backend, name string) (*training.Jobs, error) {
 		},
 		Text:   func(ids []int32) string { return l.server.Load().PlainText(ids) },
 		Grader: func(spec json.RawMessage) (reward.Grader, error) { return l.server.Load().Grader(spec) }}), nil
+}
+
+// imitation is how supervised jobs learn: with the memory that was planned for learning from rewards.
+func imitation(learn grpo.Config) sft.Config {
+	c := sft.Default()
+	c.RowTokens, c.Rows = learn.RowTokens, learn.Rows
+	o, from := &c.Optimizer, learn.Optimizer
+	o.PeakLR, o.LoRA, o.LayerCheckpoints, o.Compute = from.PeakLR, from.LoRA, from.LayerCheckpoints, from.Compute
+	return c
 }
 
 // serve starts what needs the server.

@@ -8,7 +8,23 @@ import (
 
 	"astro/internal/device"
 	"astro/model"
+	"astro/training/trainer"
 )
+
+// Supervised jobs train as the plan says: a job's weights, activations and products are those of the loop.
+func TestSupervisedJobsKeepToThePlan(t *testing.T) {
+	o := defaultServeOptions()
+	o.learn, o.store, o.checkpoints, o.loraRank, o.compute = "jobs", "s", true, 16, "bf16"
+	b := &backend{config: model.Llama8B(), context: 4096, devices: 1, kvType: dtypes.BFloat16}
+	learn := o.learnFlags.settingsOn(b, device.XLACUDA)
+	c := imitation(learn)
+	if got, most := trainer.Memory(device.XLACUDA, b.config, c.Rows, c.RowTokens, c.Optimizer), trainer.Memory(device.XLACUDA, b.config, learn.Rows, learn.RowTokens, learn.Optimizer); got > most {
+		t.Errorf("a supervised job needs %d bytes; %d were planned", got, most)
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+}
 
 // What serves and learns at once on a GPU of 139 GiB, of which a tenth is left to libraries: 1B and 3B fully and 8B with LoRA, each with pages for
 // every slot's context and four sets of weights, the served one, two that are kept and a candidate. 8B fully does not, and it is said before anything

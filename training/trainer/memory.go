@@ -41,9 +41,18 @@ func passBytes(kind device.Kind, c model.Config, rows, rowTokens int, o Config) 
 	}
 	kept := layer * int64(c.Layers)
 	if o.LayerCheckpoints {
-		kept = layer + f32Bytes*n*int64(c.Hidden)*int64(c.Layers)
+		kept = layer + inputBytes(kind, o)*n*int64(c.Hidden)*int64(c.Layers)
 	}
 	return kept + madeBytes(c, o) + headBytes(c, o) + LogitBytes(kind, c.Vocab, rows*rowTokens, o)
+}
+
+// inputBytes is what is kept of each number that comes into a layer. Compiled for GPUs it is there up to four times, for each of those who read it in
+// the backward pass.
+func inputBytes(kind device.Kind, o Config) int64 {
+	if kind == device.XLACUDA {
+		return 4 * int64(o.Compute.DType().Size())
+	}
+	return f32Bytes
 }
 
 // madeBytes is what is made of weights where they are multiplied with, of no more than a layer at a time: rounded ones, and the head's; with LoRA the
