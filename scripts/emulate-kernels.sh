@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
 # Runs the levels of kernels/native that this processor lacks, as far as the tools here can: scripts/emulate-kernels.sh [ROUNDS] [SEED]. Each is
-# driven as scripts/asan-kernels.sh drives those that it has, ROUNDS models of random shapes at each.
+# driven as scripts/asan-kernels.sh drives those that it has, with ROUNDS models of random shapes (half as many on arm64).
 #   x86-64: the levels' source with its intrinsics in plain C (SIMDe) under the address and undefined-behaviour sanitizers, then the tests in Go.
 #           What compilers make of it with the real instructions does not run.
 #   arm64:  the code that a compiler for it makes, in qemu's emulation of such a processor
-#   Bochs:  the very code for AVX-512, in an emulated PC with such a processor and a Linux, where BOCHS names a Bochs (2.7 or later, without its
-#           debugger) and its three files are here; a fifth of ROUNDS, for it is slow
 # What is missing is said, with the package that has it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
