@@ -83,6 +83,10 @@ test-race: native ## run all but the arithmetic packages under the race detector
 test-asan: ## build the C kernels with the address, undefined-behaviour and thread sanitizers, and drive every operation against plain loops
 	@scripts/asan-kernels.sh
 
+.PHONY: test-emulated
+test-emulated: native ## run the C kernels' levels that this processor lacks by emulation (libsimde-dev, an arm64 compiler with qemu); says what is missing
+	@scripts/emulate-kernels.sh
+
 .PHONY: check-neon
 check-neon: ## compile the C kernels for arm64 where a compiler for it is here (aarch64-linux-gnu-gcc, zig, PYTHON with ziglang), else say so
 	@scripts/neon-kernels.sh

@@ -17,10 +17,7 @@ source=kernels/native
 to=$(mktemp -d)
 trap 'rm -rf "$to"' EXIT
 
-files=()
-for file in "$source"/*.c; do
-  [[ $file == *handlers.c ]] || files+=("$file") # needs XLA; the tests of the package call it
-done
+mapfile -t files < <(kernel_files)
 
 build() { # NAME SANITIZERS FILE...
   local name=$1 sanitizers=$2

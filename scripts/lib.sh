@@ -6,6 +6,26 @@ fail() { say "$*"; exit 1; }
 # need PROGRAM HINT: ends the script with the hint when the program is missing.
 need() { command -v "$1" >/dev/null 2>&1 || fail "$1 is missing: $2"; }
 
+# kernel_files: the C files of kernels/native that drivers without XLA are made of.
+kernel_files() {
+  local file
+  for file in kernels/native/*.c; do
+    [[ $file == *handlers.c ]] || printf '%s\n' "$file" # needs XLA; the tests of the package call it
+  done
+}
+
+# find_arm64: sets arm64 to the words of a compiler for arm64 that is here, or to nothing; zig to those of zig's, which is one for x86-64, too.
+find_arm64() {
+  local python=${PYTHON:-python3}
+  zig=() arm64=()
+  if command -v zig >/dev/null 2>&1; then zig=(zig cc); elif "$python" -m ziglang version >/dev/null 2>&1; then zig=("$python" -m ziglang cc); fi
+  if command -v aarch64-linux-gnu-gcc >/dev/null 2>&1; then
+    arm64=(aarch64-linux-gnu-gcc)
+  elif ((${#zig[@]})); then
+    arm64=("${zig[@]}" -target aarch64-linux-musl)
+  fi
+}
+
 # no_pip: why wheels cannot be fetched here, or nothing.
 no_pip() {
   if ! command -v python3 >/dev/null 2>&1; then

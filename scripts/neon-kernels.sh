@@ -5,7 +5,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
 
-python=${PYTHON:-python3}
 to=$(mktemp -d)
 trap 'rm -rf "$to"' EXIT
 compile() { # COMPILER...
@@ -15,13 +14,10 @@ compile() { # COMPILER...
   say "kernels/native compiles with: $*"
 }
 
-zig=()
-if command -v zig >/dev/null 2>&1; then zig=(zig cc); elif "$python" -m ziglang version >/dev/null 2>&1; then zig=("$python" -m ziglang cc); fi
-if command -v aarch64-linux-gnu-gcc >/dev/null 2>&1; then
-  compile aarch64-linux-gnu-gcc
-elif ((${#zig[@]})); then
-  compile "${zig[@]}" -target aarch64-linux-gnu
+find_arm64
+if ((${#arm64[@]})); then
+  compile "${arm64[@]}"
 else
-  say "not checked: no compiler for arm64 here (install aarch64-linux-gnu-gcc or zig, or Python's ziglang and name its interpreter in PYTHON)"
+  say "SKIPPED: no compiler for arm64 here (install aarch64-linux-gnu-gcc or zig, or Python's ziglang and name its interpreter in PYTHON)"
 fi
 if ((${#zig[@]})); then compile "${zig[@]}" -target x86_64-linux-gnu; fi

@@ -319,7 +319,7 @@ static void turned(float *x, const float *cos, const float *sin, int64_t n) {
   }
 }
 
-// ---- attention: span by span, each with one softmax; sums of earlier spans are scaled to the new maximum.
+// ---- attention: span by span, each with a softmax of its own; they are joined in order, wherever each was computed.
 
 // floats gives a page of keys [head_dim, page_tokens] or values [page_tokens, head_dim] as f32: where they are, or converted in room.
 INLINE const float *floats(const Queries *a, const char *page, int keys, float *room) {
@@ -402,44 +402,61 @@ INLINE float soften(float *scores, int64_t live, float most) {
   return sum_of(sum);
 }
 
-static void attend(const Queries *a) {
-  float *scores = a->room, *sums = scores + QUERIES * SPAN, *most = sums + QUERIES * a->head_dim, *total = most + QUERIES, *room = total + QUERIES;
-  int64_t dim = a->head_dim, last = 0;
+// attend_span gives what the positions of one span contribute, on their own: nothing, for a query that sees none of them.
+static void attend_span(const Queries *a, int64_t span, float *sums, Shares *shares) {
+  float *scores = a->room, *room = scores + QUERIES * SPAN;
+  int64_t dim = a->head_dim, from = span * SPAN, to = from;
+  for (int64_t i = 0; i < a->n; i++) to = a->seen[i] > to ? a->seen[i] : to;
+  to = to < from + SPAN ? to : from + SPAN;
+  for (int64_t p = from; p < to; p += a->page_tokens) {
+    const float *keys = floats(a, a->keys + (size_t)a->table[p / a->page_tokens] * a->page_stride, 1, room);
+    for (int64_t o = 0; o < a->page_tokens && p + o < to; o += 16)
+      EACH_TILE(tile_scores, a->n, SCORED, a->q + i, keys + o, dim, a->page_tokens, a->scale, scores + i * SPAN + (p - from) + o);
+  }
   for (int64_t i = 0; i < a->n; i++) {
-    most[i] = -INFINITY;
-    total[i] = 0;
-    last = a->seen[i] > last ? a->seen[i] : last;
+    float *s = scores + i * SPAN, m = -INFINITY;
+    int64_t live = a->seen[i] - from < SPAN ? a->seen[i] - from : SPAN;
+    for (int64_t j = 0; j < live; j++) m = s[j] > m ? s[j] : m;
+    shares[i] = (Shares){.most = m, .total = soften(s, live > 0 ? live : 0, m)};
   }
   memset(sums, 0, (size_t)(a->n * dim) * sizeof *sums);
-  for (int64_t from = 0; from < last; from += SPAN) {
-    int64_t to = from + SPAN < last ? from + SPAN : last;
-    for (int64_t p = from; p < to; p += a->page_tokens) {
-      const float *keys = floats(a, a->keys + (size_t)a->table[p / a->page_tokens] * a->page_stride, 1, room);
-      for (int64_t o = 0; o < a->page_tokens && p + o < to; o += 16)
-        EACH_TILE(tile_scores, a->n, SCORED, a->q + i, keys + o, dim, a->page_tokens, a->scale, scores + i * SPAN + (p - from) + o);
-    }
-    for (int64_t i = 0; i < a->n; i++) {
-      float *s = scores + i * SPAN, m = most[i];
-      int64_t live = a->seen[i] - from < SPAN ? a->seen[i] - from : SPAN;
-      for (int64_t j = 0; j < live; j++) m = s[j] > m ? s[j] : m;
-      float by = live > 0 && most[i] > -INFINITY ? expf(most[i] - m) : 1;
-      total[i] = total[i] * by + soften(s, live > 0 ? live : 0, m);
-      if (by != 1)
-        for (int64_t d = 0; d < dim; d++) sums[i * dim + d] *= by;
-      most[i] = m;
-    }
-    for (int64_t p = from; p < to; p += a->page_tokens) {
-      int64_t n = to - p < a->page_tokens ? to - p : a->page_tokens;
-      const float *values = floats(a, a->values + (size_t)a->table[p / a->page_tokens] * a->page_stride, 0, room);
-      mix(scores + (p - from), values, n, dim, sums, a->n);
-    }
+  for (int64_t p = from; p < to; p += a->page_tokens) {
+    int64_t n = to - p < a->page_tokens ? to - p : a->page_tokens;
+    const float *values = floats(a, a->values + (size_t)a->table[p / a->page_tokens] * a->page_stride, 0, room);
+    mix(scores + (p - from), values, n, dim, sums, a->n);
+  }
+}
+
+// joined adds what a later span contributes to a query's sums of earlier ones. A total of 0 has seen nothing; one that is NaN has.
+static void joined(float *sums, Shares *shares, const float *more, const Shares *by, int64_t dim) {
+  if (by->total == 0) return;
+  if (shares->total == 0) {
+    memcpy(sums, more, (size_t)dim * sizeof *sums);
+    *shares = *by;
+    return;
+  }
+  float m = by->most > shares->most ? by->most : shares->most, old = expf(shares->most - m), fresh = expf(by->most - m);
+  shares->most = m;
+  shares->total = shares->total * old + by->total * fresh;
+  for (int64_t d = 0; d < dim; d++) sums[d] = sums[d] * old + more[d] * fresh;
+}
+
+static void attend(const Queries *a) {
+  float *sums = a->room + ATTEND_SPAN_ROOM(a->head_dim), *more = sums + QUERIES * a->head_dim;
+  Shares shares[QUERIES], by[QUERIES];
+  int64_t dim = a->head_dim, last = 0;
+  for (int64_t i = 0; i < a->n; i++) last = a->seen[i] > last ? a->seen[i] : last;
+  attend_span(a, 0, sums, shares);
+  for (int64_t span = 1; span * SPAN < last; span++) {
+    attend_span(a, span, more, by);
+    for (int64_t i = 0; i < a->n; i++) joined(sums + i * dim, shares + i, more + i * dim, by + i, dim);
   }
   for (int64_t i = 0; i < a->n; i++)
-    for (int64_t d = 0; d < dim; d++) a->out[i][d] = sums[i * dim + d] / total[i];
+    for (int64_t d = 0; d < dim; d++) a->out[i][d] = sums[i * dim + d] / shares[i].total;
 }
 
 #include "draws.h"
 #include "learn_loops.h"
 
-#define MAKE(level) const Kernels kernels_##level = {product, normed, rounded, gated, added, turned, attend, draw, \
+#define MAKE(level) const Kernels kernels_##level = {product, normed, rounded, gated, added, turned, attend, attend_span, joined, draw, \
                                                           product_rows, product_turned, as_panels, as_turned_panels, attend_segment, attend_backward, normed_backward, gates, gates_backward}

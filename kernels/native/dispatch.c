@@ -4,13 +4,15 @@
 
 static const Kernels *all[LEVELS] = {
     &kernels_plain,
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(EMULATED)
     &kernels_avx2, &kernels_avx512, &kernels_vnni,
 #endif
 };
 
 int best_level(void) {
-#if defined(__x86_64__)
+#if defined(EMULATED) // in plain C: any processor has them all
+  return LEVELS - 1;
+#elif defined(__x86_64__)
   __builtin_cpu_init();
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c")) return LEVEL_PLAIN;
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))

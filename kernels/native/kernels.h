@@ -30,6 +30,11 @@ enum { SPAN = 256, QUERIES = 64 };
 // Queries of a segment that training asks at a time.
 enum { ASKING = 48 };
 
+// Shares are of one query: the largest score, and the sum of e^(score - most).
+typedef struct {
+  float most, total;
+} Shares;
+
 typedef struct {
   // product is y[i*ld + 0..31] = sum over in of x row i times the panel, for prepared rows.
   void (*product)(int weights, const void *panel, const void *x, int64_t rows, int64_t in, float *y, int64_t ld);
@@ -41,7 +46,11 @@ typedef struct {
   void (*added)(const float *a, const float *b, int64_t n, float *y);
   // turned rotates a head of n values (both halves) by cos and sin [n/2].
   void (*turned)(float *x, const float *cos, const float *sin, int64_t n);
+  // attend is over all that the queries see; attend_span and joined are its parts: of span's positions alone sums [n, head_dim] and shares [n],
+  // and one query's of later positions added to those of earlier ones.
   void (*attend)(const Queries *q);
+  void (*attend_span)(const Queries *q, int64_t span, float *sums, Shares *shares);
+  void (*joined)(float *sums, Shares *shares, const float *more, const Shares *by, int64_t head_dim);
   void (*draw)(const float *logits, int64_t vocab, const int32_t *parameters, int32_t *result);
   // What follows is training's: see learn_loops.h.
   void (*product_rows)(const float *panel, const float *x, int64_t stride, int64_t rows, int64_t in, float *y, int64_t ld);
@@ -58,8 +67,9 @@ typedef struct {
 extern const Kernels kernels_plain, kernels_avx2, kernels_avx512, kernels_vnni;
 const Kernels *kernels(void); // those of level()
 
-// Scores, sums, maxima and totals of all queries, then a page as floats, which has at most SPAN positions.
-static inline size_t attention_room(int64_t head_dim) { return (size_t)QUERIES * (SPAN + (size_t)head_dim + 2) + (size_t)SPAN * (size_t)head_dim; }
+// For a span the scores of all queries, then a page as floats, which has at most SPAN positions; for attend two of sums, too.
+#define ATTEND_SPAN_ROOM(head_dim) (QUERIES * SPAN + SPAN * (head_dim))
+static inline size_t attention_room(int64_t head_dim) { return (size_t)(ATTEND_SPAN_ROOM(head_dim) + 2 * QUERIES * head_dim); }
 
 static inline float from_half(uint16_t h) {
   uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;

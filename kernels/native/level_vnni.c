@@ -1,6 +1,8 @@
 // AVX-512 with products of bytes in one instruction.
-#if defined(__x86_64__)
-#if defined(__clang__) // which takes no pragma for a file, and has all intrinsics in any
+#if defined(__x86_64__) || defined(EMULATED)
+#if defined(EMULATED)
+#include "emulated.h"
+#elif defined(__clang__) // which takes no pragma for a file, and has all intrinsics in any
 #include <immintrin.h>
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"))), apply_to = function)
 #else
@@ -11,7 +13,7 @@
 #define INTS 2
 #include "body.h"
 MAKE(vnni);
-#if defined(__clang__)
+#if defined(__clang__) && !defined(EMULATED)
 #pragma clang attribute pop
 #endif
 #endif

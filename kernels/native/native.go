@@ -7,6 +7,7 @@
 package native
 
 // #cgo CFLAGS: -O3 -I${SRCDIR}/../../internal/device/ffi
+// #cgo emulated CFLAGS: -DEMULATED -Wno-psabi -I${SRCDIR}/testdata
 // #cgo LDFLAGS: -lm -lpthread
 // #include "handlers.h"
 // #include "native.h"

@@ -193,32 +193,101 @@ static void turn_rows(void *arg, int64_t from, int64_t to) {
   }
 }
 
-static void attend_tasks(void *arg, int64_t from, int64_t to) {
-  const Attention *a = arg;
+// Rows are the queries of one task: those of a kv head, of tokens [first, last) of a Sequence, from g0 on in its group.
+typedef struct {
+  const float *q[QUERIES];
+  float *out[QUERIES];
+  int32_t seen[QUERIES];
+} Rows;
+
+static Queries queries(const Attention *a, Rows *to, int64_t seq, int64_t head, int64_t first, int64_t g0, float *room) {
   const Model *m = a->m;
   const Run *r = a->r;
-  int64_t dim = m->head_dim, group = m->heads / m->kv_heads, blocks = (r->tokens + a->block - 1) / a->block;
-  const float *q[QUERIES];
-  float *out[QUERIES], *room = scratch(SCRATCH_TASK, attention_room(dim) * sizeof *room);
-  int32_t seen[QUERIES];
-  for (int64_t task = from; task < to; task++) {
-    int64_t head = task % m->kv_heads, block = task / m->kv_heads % blocks, seq = task / m->kv_heads / blocks;
-    const int32_t *l = line(r, seq);
-    int64_t first = block * a->block, last = least(first + a->block, r->tokens);
+  int64_t dim = m->head_dim, group = m->heads / m->kv_heads, last = least(first + a->block, r->tokens), g1 = least(group, g0 + QUERIES / a->block);
+  const int32_t *l = line(r, seq);
+  Queries s = {.head_dim = dim, .page_tokens = r->page_tokens, .q = to->q, .out = to->out, .seen = to->seen, .scale = 1 / __builtin_sqrtf((float)dim), .table = l + 3 * r->tokens,
+               .keys = a->keys + (size_t)head * a->page, .values = a->values + (size_t)head * a->page, .page_stride = a->stride,
+               .kind = r->page_kind, .room = room};
+  for (int64_t t = first; t < last; t++)
+    for (int64_t g = g0; g < g1; g++, s.n++) {
+      int64_t row = seq * r->tokens + t, h = head * group + g;
+      to->q[s.n] = a->qkv + (row * (m->heads + 2 * m->kv_heads) + h) * dim;
+      to->out[s.n] = a->mixed + (row * m->heads + h) * dim;
+      to->seen[s.n] = l[r->tokens + t] + 1;
+    }
+  return s;
+}
+
+static void attend_tasks(void *arg, int64_t from, int64_t to) {
+  const Attention *a = arg;
+  int64_t group = a->m->heads / a->m->kv_heads, blocks = (a->r->tokens + a->block - 1) / a->block;
+  float *room = scratch(SCRATCH_TASK, attention_room(a->m->head_dim) * sizeof *room);
+  Rows rows;
+  for (int64_t task = from; task < to; task++)
     for (int64_t g0 = 0; g0 < group; g0 += QUERIES / a->block) {
-      Queries s = {.head_dim = dim, .page_tokens = r->page_tokens, .q = q, .out = out, .seen = seen, .scale = 1 / __builtin_sqrtf((float)dim), .table = l + 3 * r->tokens,
-                   .keys = a->keys + (size_t)head * a->page, .values = a->values + (size_t)head * a->page, .page_stride = a->stride,
-                   .kind = r->page_kind, .room = room};
-      for (int64_t t = first; t < last; t++)
-        for (int64_t g = g0; g < least(group, g0 + QUERIES / a->block); g++, s.n++) {
-          int64_t row = seq * r->tokens + t, h = head * group + g;
-          q[s.n] = a->qkv + (row * (m->heads + 2 * m->kv_heads) + h) * dim;
-          out[s.n] = a->mixed + (row * m->heads + h) * dim;
-          seen[s.n] = l[r->tokens + t] + 1;
-        }
+      Queries s = queries(a, &rows, task / a->m->kv_heads / blocks, task % a->m->kv_heads, task / a->m->kv_heads % blocks * a->block, g0, room);
       kernels()->attend(&s);
     }
+}
+
+// Split is a decode whose spans are tasks of their own: those of a Sequence's first kv head, then those of its second.
+typedef struct {
+  const Attention *a;
+  int64_t *first; // span of each Sequence, and one past the last
+  float *sums;    // [spans, group, head_dim]
+  Shares *shares; // [spans, group]
+} Split;
+
+static int64_t spans_of(const Run *r, int64_t seq) { return line(r, seq)[1] / SPAN + 1; }
+
+static void split_tasks(void *arg, int64_t from, int64_t to) {
+  const Split *s = arg;
+  const Model *m = s->a->m;
+  int64_t group = m->heads / m->kv_heads, seq = 0;
+  float *room = scratch(SCRATCH_TASK, attention_room(m->head_dim) * sizeof *room);
+  Rows rows;
+  for (int64_t task = from; task < to; task++) {
+    while (task >= s->first[seq + 1]) seq++;
+    int64_t spans = spans_of(s->a->r, seq), at = task - s->first[seq];
+    for (int64_t g0 = 0; g0 < group; g0 += QUERIES) {
+      Queries q = queries(s->a, &rows, seq, at / spans, 0, g0, room);
+      kernels()->attend_span(&q, at % spans, s->sums + (task * group + g0) * m->head_dim, s->shares + task * group + g0);
+    }
   }
+}
+
+// join_tasks makes the outputs of a Sequence's kv head from its spans.
+static void join_tasks(void *arg, int64_t from, int64_t to) {
+  const Split *s = arg;
+  const Model *m = s->a->m;
+  int64_t dim = m->head_dim, group = m->heads / m->kv_heads;
+  for (int64_t task = from; task < to; task++) {
+    int64_t seq = task / m->kv_heads, head = task % m->kv_heads, spans = spans_of(s->a->r, seq), first = (s->first[seq] + head * spans) * group;
+    for (int64_t g = 0; g < group; g++) {
+      float *sums = s->sums + (first + g) * dim, *out = s->a->mixed + (seq * m->heads + head * group + g) * dim;
+      Shares *shares = s->shares + first + g;
+      for (int64_t i = group; i < spans * group; i += group) kernels()->joined(sums, shares, sums + i * dim, shares + i, dim);
+      for (int64_t d = 0; d < dim; d++) out[d] = sums[d] / shares->total;
+    }
+  }
+}
+
+// split_decode attends span by span where the longest Sequence would keep others waiting, or gives 0. Its numbers are attend's.
+static int split_decode(const Attention *a) {
+  const Model *m = a->m;
+  const Run *r = a->r;
+  enum { MOST_SPLIT = 1 << 24 }; // floats that spans may leave
+  int64_t longest = 0, spans = 0, group = m->heads / m->kv_heads;
+  for (int64_t i = 0; i < r->seqs; i++) longest = most(longest, spans_of(r, i)), spans += spans_of(r, i) * m->kv_heads;
+  if (longest == 1 || threads() == 1 || spans >= 2 * threads() * longest || spans * group * m->head_dim > MOST_SPLIT) return 0;
+  int64_t *first = scratch(SCRATCH_X, (size_t)(r->seqs + 1) * sizeof *first + (size_t)(spans * group) * ((size_t)m->head_dim * sizeof(float) + sizeof(Shares)));
+  Split s = {a, first, (float *)(first + r->seqs + 1), 0};
+  s.shares = (Shares *)(s.sums + spans * group * m->head_dim);
+  first[0] = 0;
+  for (int64_t i = 0; i < r->seqs; i++) first[i + 1] = first[i] + spans_of(r, i) * m->kv_heads;
+  parallel(split_tasks, &s, spans, grain(spans));
+  parallel(join_tasks, &s, r->seqs * m->kv_heads, grain(r->seqs * m->kv_heads));
+  return 1;
 }
 
 void attention(const Model *m, const char *blob, int64_t layer, const Run *r, const float *x, float *y) {
@@ -239,7 +308,7 @@ void attention(const Model *m, const char *blob, int64_t layer, const Run *r, co
   run_product(&qkv);
   if (rows < 4) turn_rows(&a, 0, rows);
   else parallel(turn_rows, &a, rows, grain(rows));
-  parallel(attend_tasks, &a, r->seqs * m->kv_heads * ((r->tokens + a.block - 1) / a.block), 1);
+  if (r->tokens > 1 || !split_decode(&a)) parallel(attend_tasks, &a, r->seqs * m->kv_heads * ((r->tokens + a.block - 1) / a.block), 1);
   Product out = {w, ADD, at + b.out, ready(w, a.mixed, 0, 0, rows, mixed, SCRATCH_X), rows, mixed, m->hidden, x, y};
   run_product(&out);
 }

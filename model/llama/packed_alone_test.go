@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"astro/internal/device"
@@ -176,6 +177,36 @@ func TestPackedLongContext(t *testing.T) {
 			sameBits(t, w.String()+" in chunks", got.inChunks(t, 0, end, 250, 7, 90), whole)
 		})
 	}
+}
+
+// A decode at a long context gives the same bits on one thread, where it is one task, on many, where its spans are tasks, and beside others whose
+// contexts are short.
+func TestPackedLongDecode(t *testing.T) {
+	d := devicetest.Native(t)
+	const end, short = 540, 20
+	config := small()
+	config.Layers = 1
+	before := native.Threads()
+	t.Cleanup(func() { native.SetThreads(before) })
+	c := crowdOf(t, d, Packed{Config: config, Pages: native.PagesF16, PageTokens: 64}, 3, end)
+	atEachLevel(t, func(t *testing.T) {
+		c.fresh()
+		whole := c.feed(t, []int{0}, 0, end)[0]
+		want := whole[(end-1)*c.Config.Vocab:]
+		c.feed(t, []int{1, 2}, 0, short)
+		for _, threads := range []int{1, 2, 5} {
+			native.SetThreads(threads)
+			sameBits(t, fmt.Sprintf("alone, %d threads", threads), c.feed(t, []int{0}, end-1, end)[0], want)
+			lines := [3][]int32{}
+			for i, at := range []int{short, end - 1, short} {
+				who := []int{1, 0, 2}[i]
+				lines[i] = c.lineOf(rand.New(rand.NewPCG(1, 1)), 1, c.pages, at, c.own[who])
+				lines[i][0] = c.texts[who][at]
+			}
+			beside := c.run(t, slices.Concat(lines[:]...), 3, 1)
+			sameBits(t, fmt.Sprintf("beside short ones, %d threads", threads), beside[c.Config.Vocab:2*c.Config.Vocab], want)
+		}
+	})
 }
 
 // poison makes the embedding of a token NaN or infinite. The head is not tied.

@@ -126,7 +126,9 @@ func TestPackedIsTheGraph(t *testing.T) {
 				}
 				plain := form
 				plain.plain = true
-				comparePacked(t, pack(t, d, form, 48), pack(t, d, plain, 48), tolerance(w, pages))
+				atEachLevel(t, func(t *testing.T) {
+					comparePacked(t, pack(t, d, form, 48), pack(t, d, plain, 48), tolerance(w, pages))
+				})
 			})
 		}
 	}

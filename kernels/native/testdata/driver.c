@@ -1,7 +1,8 @@
 // Runs every operation on models and batches of many shapes and compares it with plain loops in double precision; scripts/asan-kernels.sh
-// builds it with the sanitizers. All buffers have exactly the size that they must have, so that AddressSanitizer sees a step beside them.
+// builds it with the sanitizers, scripts/emulate-kernels.sh for levels that this processor lacks. All buffers have exactly the size that they
+// must have, so that AddressSanitizer sees a step beside them.
 //
-//   driver ROUNDS [SEED]
+//   driver ROUNDS [SEED [LEVEL]]    each round at one level by chance, or all at LEVEL
 #include "kernels.h"
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 enum { CONTEXT = 700, TENSORS = 9 };
 
+static struct { long rounds, steps, rows, draws; } ran[LEVELS];
 static uint64_t seed;
 static uint32_t next(void) { // splitmix64
   uint64_t z = (seed += 0x9e3779b97f4a7c15u);
@@ -208,6 +210,7 @@ static void embedding_is(const Net *n, const Run *r, int64_t token, const float 
 static void step(const Net *n, Run *r, int32_t *batch, Past *past) {
   const Model *m = &n->m;
   int64_t rows = r->seqs * r->tokens, width = 3 * r->tokens + r->pages + 1;
+  ran[level()].steps++, ran[level()].rows += rows;
   const char *wrong = check_run(m, r);
   if (wrong) printf("driver: %s\n", wrong), exit(1);
   float *x = room((size_t)(rows * m->hidden) * sizeof *x), *y = room((size_t)(rows * m->hidden) * sizeof *x), *logits = room((size_t)(rows * m->vocab) * sizeof *x);
@@ -296,6 +299,7 @@ static void draw_rows(void) {
     memcpy(parameters + 6 * i, line, sizeof line);
   }
   draws(logits, rows, vocab, parameters, results);
+  ran[level()].draws += rows;
   for (int64_t i = 0; i < rows; i++) {
     const float *x = logits + i * vocab;
     int64_t token = results[4 * i], nearer = 0;
@@ -306,8 +310,10 @@ static void draw_rows(void) {
   free(logits), free(parameters), free(results);
 }
 
-static void round_of_all(void) {
-  set_level((int)below(best_level() + 1));
+static void round_of_all(int at) {
+  int by_chance = (int)below(best_level() + 1);
+  set_level(at < 0 ? by_chance : at);
+  ran[level()].rounds++;
   set_threads((int)(1 + below(4)));
   Model m = random_model();
   const char *wrong = check_model(&m);
@@ -329,11 +335,14 @@ static void round_of_all(void) {
 int main(int argc, char **argv) {
   long rounds = argc > 1 ? atol(argv[1]) : 100;
   uint64_t first = argc > 2 ? strtoull(argv[2], 0, 10) : 1;
+  int only = argc > 3 ? atoi(argv[3]) : -1;
+  if (only > best_level()) printf("driver: no level %d here; the best is %d\n", only, best_level()), exit(1);
   for (long i = 0; i < rounds; i++) {
     seed = (first + (uint64_t)i) * 0x2545f4914f6cdd1du;
-    round_of_all();
+    round_of_all(only);
     if (i % 20 == 19) printf("driver: round %ld\n", i + 1), fflush(stdout);
   }
-  printf("driver: %ld rounds, levels 0 to %d\n", rounds, best_level());
+  for (int l = 0; l <= best_level(); l++)
+    if (ran[l].rounds) printf("driver: level %d: %ld models, %ld batches of %ld rows, %ld draws\n", l, ran[l].rounds, ran[l].steps, ran[l].rows, ran[l].draws);
   return 0;
 }
