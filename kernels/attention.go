@@ -24,11 +24,11 @@ func PagedAttention(q, k, v, table, positions *Node, scale float64) *Node {
 	if InBlocks(device.KindOf(q.Graph()), seqs, tokens, heads, table.Shape().Dim(1)*k.Shape().Dim(2)) {
 		return device.Call("paged_attention_blocks", pagedInBlocks, rescaled(q, scale), k, v, table, positions)[0]
 	}
-	q = MulScalar(q, scale)
-	return device.Call(pagedAttentionName, pagedAttention, q, k, v, table, positions)[0]
+	return device.Call(pagedAttentionName, pagedAttention, rescaled(q, scale), k, v, table, positions)[0]
 }
 
-// pagedAttention gathers whole (page, head) blocks, so that keys arrive as [seqs, kvHeads, positions, headDim] without a
+// pagedAttention is PagedAttention for q that is multiplied by scale*sqrt(headDim); what is left is multiplied in f32, for bf16 has no place for most
+// square roots. It gathers whole (page, head) blocks, so that keys arrive as [seqs, kvHeads, positions, headDim] without a
 // transposition, and shares each kv head among its group of query heads without copying it.
 func pagedAttention(in []*Node) []*Node {
 	q, k, v, table, positions := in[0], in[1], in[2], in[3], in[4]
@@ -38,7 +38,7 @@ func pagedAttention(in []*Node) []*Node {
 
 	keys, values := gatherPages(k, table), gatherPages(v, table)
 	// [seqs, kvHeads, tokens*group, headDim]: all queries that read one kv head are rows of one product.
-	queries := Reshape(ConvertDType(q, dtypes.Float32), seqs, tokens, kvHeads, group, headDim)
+	queries := Reshape(MulScalar(ConvertDType(q, dtypes.Float32), scaleOf(headDim)), seqs, tokens, kvHeads, group, headDim)
 	if tokens > 1 {
 		queries = TransposeAllDims(queries, 0, 2, 1, 3, 4)
 	}

@@ -69,7 +69,7 @@ func prefixCheck() device.Check {
 		}
 	}
 	paged := func(q, _, _, k, v, table, positions *Node) *Node {
-		return pagedAttention([]*Node{MulScalar(ConvertDType(q, dtypes.Float32), scaleOf(checkDim)), k, v, table, positions})[0]
+		return pagedAttention([]*Node{ConvertDType(q, dtypes.Float32), k, v, table, positions})[0]
 	}
 	return device.Check{Kind: device.XLACUDA, Functions: []string{"attention_prefix"}, Tolerance: checkTolerance, Build: build(chunkAttention), Want: build(paged),
 		Inputs: func(random *rand.Rand) []*tensors.Tensor {
@@ -94,9 +94,7 @@ func decodeCheck() device.Check {
 	}
 	return device.Check{Kind: device.XLACUDA, Functions: []string{pagedAttentionName}, Tolerance: checkTolerance,
 		Build: build(func(in []*Node) *Node { return PagedAttention(in[0], in[1], in[2], in[3], in[4], scaleOf(checkDim)) }),
-		Want: build(func(in []*Node) *Node {
-			return pagedAttention(append([]*Node{MulScalar(in[0], scaleOf(checkDim))}, in[1:]...))[0]
-		}),
+		Want:  build(func(in []*Node) *Node { return pagedAttention(in)[0] }),
 		Inputs: func(random *rand.Rand) []*tensors.Tensor {
 			pool := []int{checkRows * checkPages, checkKV, checkPageTokens, checkDim}
 			return []*tensors.Tensor{normals(random, checkRows, 1, checkHeads, checkDim), normals(random, pool...), normals(random, pool...)}

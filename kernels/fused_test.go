@@ -63,13 +63,12 @@ func TestPagedInBlocks(t *testing.T) {
 	in := []*tensors.Tensor{normals(random, seqs, tokens, heads, headDim), normals(random, pool...), normals(random, pool...),
 		tensors.FromFlatDataAndDimensions(table, seqs, pages), tensors.FromFlatDataAndDimensions(positions, seqs, tokens)}
 	both := func(in []*Node) []*Node {
-		whole := append([]*Node{MulScalar(in[0], scaleOf(headDim))}, in[1:]...)
 		alone := append([]*Node{}, in...)
 		for _, i := range []int{0, 3, 4} {
 			alone[i] = SliceAxis(in[i], 0, AxisRange(0, 1))
 		}
 		inBlocks := pagedInBlocks(in)[0]
-		return []*Node{inBlocks, pagedAttention(whole)[0], pagedInBlocks(alone)[0], SliceAxis(inBlocks, 0, AxisRange(0, 1))}
+		return []*Node{inBlocks, pagedAttention(in)[0], pagedInBlocks(alone)[0], SliceAxis(inBlocks, 0, AxisRange(0, 1))}
 	}
 	out := results(t, d, both, in)
 	near(t, "blocks", out[0], out[1], 1e-5)

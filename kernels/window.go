@@ -24,7 +24,7 @@ func WindowAttention(q, k, v, positions *Node, scale float64) *Node {
 	seqs, heads, headDim := q.Shape().Dim(0), q.Shape().Dim(2), q.Shape().Dim(3)
 	lines, length := k.Shape().Dim(0), k.Shape().Dim(1)
 	group := seqs * heads / lines
-	queries := Reshape(ConvertDType(MulScalar(q, scale), dtypes.Float32), lines, group, headDim)
+	queries := Reshape(MulScalar(ConvertDType(q, dtypes.Float32), scale), lines, group, headDim)
 	scores := Einsum("lgd,lpd->lgp", queries, ConvertDType(k, dtypes.Float32))
 	bias := BroadcastToDims(causalBias(positions, 1, length), seqs, lines/seqs, group, length)
 	weights := Softmax(Add(scores, Reshape(bias, lines, group, length)), -1)

@@ -45,17 +45,20 @@ func texts(n int) []Text {
 	return list
 }
 
-// Without native kernels there is nothing to compare with but the graph's own narrower keys and values, and a run of others says why.
+// Without native kernels there is nothing to compare with but the graph's own narrower weights, keys and values, and a run of others says why.
 func TestRunWithoutNativeKernels(t *testing.T) {
 	d, policy := openDemo(t, device.Go)
-	o := Options{Forms: []Form{{engine.FormGraph, dtypes.BFloat16}, {engine.FormInt8, dtypes.Float32}}, Answers: 2, MaxTokens: 4}
+	o := Options{Forms: []Form{{engine.FormGraph, dtypes.BFloat16}, {engine.FormInt8, dtypes.Float32}, {engine.FormGraphInt8, dtypes.Float32}}, Answers: 2, MaxTokens: 4}
 	r, err := Run(d, policy, texts(3), o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	truth, bf16, int8 := r.Rows[0], r.Rows[1], r.Rows[2]
+	truth, bf16, int8, rounded := r.Rows[0], r.Rows[1], r.Rows[2], r.Rows[3]
 	if truth.Ratio != 1 || truth.Gap != 0 || truth.Agree != 1 || truth.Same != 2 || r.Tokens != 20+21+22 || !(truth.Perplexity > 1) {
 		t.Errorf("got %+v of %d tokens; want the truth to be like itself", truth, r.Tokens)
+	}
+	if !(rounded.MeanGap > bf16.MeanGap && rounded.KL > bf16.KL && rounded.KL < .001) {
+		t.Errorf("got %+v of weights of 8 bits, %+v of bf16; want less than a thousandth of a nat, and more than bf16", rounded, bf16)
 	}
 	if !(bf16.Gap > 1e-4 && bf16.Gap < .5 && bf16.MeanGap < bf16.Gap && bf16.KL > 0) || math.Abs(bf16.Ratio-1) > .05 {
 		t.Errorf("got %+v; want it near the truth, and not the same", bf16)
@@ -63,7 +66,7 @@ func TestRunWithoutNativeKernels(t *testing.T) {
 	if !strings.Contains(int8.Skipped, "native") || !strings.Contains(r.Text(), "| int8/f32 | not run: ") {
 		t.Errorf("got %+v in %s; want a reason", int8, r.Text())
 	}
-	o.Forms = o.Forms[1:]
+	o.Forms = o.Forms[1:2]
 	if _, err := Run(d, policy, texts(3), o, nil); err == nil || !strings.Contains(err.Error(), "native") {
 		t.Errorf("got %v; want why nothing was compared", err)
 	}

@@ -58,6 +58,7 @@ func diagnose(w io.Writer, o device.Options) error {
 		}
 		if b.Kind == device.XLACUDA {
 			fmt.Fprintf(w, "%-9s attention of decodes: %s\n", "", kernels.DescribeDecode(b.Kind))
+			fmt.Fprintf(w, "%-9s weights: as --dtype says, or of 8 bits with --weights int8\n", "")
 		}
 	}
 	if o.CacheDir != "" {

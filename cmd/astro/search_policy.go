@@ -73,11 +73,11 @@ func (p *searchPolicy) openStepped(o serveOptions, log *slog.Logger, diagnostics
 	if p.context = p.config.MaxPositions; o.contextTokens > 0 {
 		p.context = min(p.context, o.contextTokens)
 	}
+	p.devices, p.dtype = 1, dtype
 	form, err := p.chooseForm(o, d, dtype)
 	if err != nil {
 		return err
 	}
-	p.devices = 1
 	plan, err := planMemory(&p.backend, o, d, dtype)
 	if err != nil {
 		return err

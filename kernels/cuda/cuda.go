@@ -7,7 +7,7 @@
 package cuda
 
 // #cgo CFLAGS: -I${SRCDIR}/../../internal/device/ffi
-// #cgo LDFLAGS: -ldl -lpthread
+// #cgo LDFLAGS: -ldl -lm -lpthread
 // #include <stdlib.h>
 // #include "handlers.h"
 // #include "driver.h"
@@ -25,7 +25,7 @@ import (
 )
 
 // TargetDecode is what programs call; handlers.h says what it takes. It has a version, for executables on disk know it by its name alone.
-const TargetDecode = "astro_cuda_decode_v1"
+const TargetDecode = "astro_cuda_decode_v2"
 
 // driver is the library of NVIDIA's driver, which every machine with a GPU has.
 const driver = "libcuda.so.1"

@@ -59,8 +59,9 @@ GPU long long start(const Decode &a, const Place &at, int position) {
   return (((long long)page * a.kvHeads + at.kvHead) * a.pageTokens + position % a.pageTokens) * a.headDim;
 }
 
+// query is an element of q, scaled in f32.
 GPU float query(const Decode &a, long long i) {
-  return a.bf16Rows ? __uint_as_float((unsigned)((const unsigned short *)a.q)[i] << 16) : ((const float *)a.q)[i];
+  return a.scale * (a.bf16Rows ? __uint_as_float((unsigned)((const unsigned short *)a.q)[i] << 16) : ((const float *)a.q)[i]);
 }
 
 GPU void answer(const Decode &a, long long i, float sum, float total) {

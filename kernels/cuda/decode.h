@@ -13,7 +13,7 @@ enum {
 
 // A call of attention over pages. Rows are [seqs, tokens, heads, headDim]; a pool is [pages, kvHeads, pageTokens, headDim].
 typedef struct {
-  const void *q;        // rows, f32 or bf16, scaled
+  const void *q;        // rows, f32 or bf16
   const void *k, *v;    // pools, of the dtype that the kernel's name says
   const int *table;     // [seqs, maxPages]
   const int *positions; // [seqs, tokens]
@@ -25,14 +25,18 @@ typedef struct {
   int tiles;    // of DECODE_ROWS rows in tokens*group
   int spans;    // of DECODE_SPAN positions in maxPages pages
   int bf16Rows; // q and out are bf16
+  float scale;  // of q: 1/sqrt(headDim)
 } Decode;
 
 #ifndef __CUDACC_RTC__
+#include <math.h>
+
 // decode_sizes fills in what follows from the others and gives the grid of the first kernel.
 static inline void decode_sizes(Decode *a, unsigned grid[3]) {
   a->group = a->heads / a->kvHeads;
   a->tiles = (a->tokens * a->group + DECODE_ROWS - 1) / DECODE_ROWS;
   a->spans = (a->maxPages * a->pageTokens + DECODE_SPAN - 1) / DECODE_SPAN;
+  a->scale = (float)(1 / sqrt((double)a->headDim));
   grid[0] = a->seqs;
   grid[1] = a->kvHeads * a->tiles;
   grid[2] = a->spans;

@@ -2,7 +2,7 @@
 #pragma once
 #include "ffi.h"
 
-// cuda_decode is attention over pages (kernels.PagedAttention). Operands: q [seqs, tokens, heads, headDim] f32 or bf16, scaled; pools k and v
+// cuda_decode is attention over pages (kernels.PagedAttention). Operands: q [seqs, tokens, heads, headDim] f32 or bf16, times the scale of scores and sqrt(headDim); pools k and v
 // [pages, kvHeads, pageTokens, headDim] f32 or bf16; table [seqs, maxPages] i32; positions [seqs, tokens] i32. Results: as q; and where there
 // is more than one span of DECODE_SPAN positions, the spans' sums [rows, spans, headDim] and marks [rows, spans, 2] f32 of rows =
 // seqs*tokens*heads. cuda_decode_here is the same without a stream, for a driver of tests that computes on this machine's memory.

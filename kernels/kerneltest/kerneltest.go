@@ -38,6 +38,7 @@ func Run(t *testing.T, d *device.Device) {
 func RunAttention(t *testing.T, d *device.Device) {
 	t.Run("PagedAttention", func(t *testing.T) { each(t, 16, func(t *testing.T, r *rand.Rand) { pagedAttention(t, d, r) }) })
 	t.Run("Decode", func(t *testing.T) { each(t, 8, func(t *testing.T, r *rand.Rand) { decode(t, d, r) }) })
+	t.Run("NarrowQueries", func(t *testing.T) { each(t, 2, func(t *testing.T, r *rand.Rand) { narrowQueries(t, d, r) }) })
 }
 
 func each(t *testing.T, n int, body func(*testing.T, *rand.Rand)) {

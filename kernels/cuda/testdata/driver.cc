@@ -80,7 +80,7 @@ static Batch batch_of(const Case &c) {
     }
     for (int t = 0; t < c.tokens; t++) b.positions.push_back(c.lengths[s] - 1 - (c.lengths[s] > 0 ? (c.tokens - 1 - t) % c.lengths[s] : 0));
   }
-  for (size_t i = 0; i < rows * c.headDim; i++) b.q.set(i, normal() / sqrtf(c.headDim));
+  for (size_t i = 0; i < rows * c.headDim; i++) b.q.set(i, normal());
   b.a.seqs = seqs, b.a.tokens = c.tokens, b.a.heads = heads, b.a.kvHeads = c.kvHeads, b.a.headDim = c.headDim;
   b.a.pages = pages, b.a.pageTokens = c.pageTokens, b.a.maxPages = c.maxPages, b.a.bf16Rows = c.bf16Rows;
   return b;
@@ -112,8 +112,8 @@ static void plain(const Batch &b, int seq, int token, int head, std::vector<doub
     at.push_back((((size_t)page * a.kvHeads + head / a.group) * a.pageTokens + p % a.pageTokens) * a.headDim);
     double dot = 0;
     for (int d = 0; d < a.headDim; d++) dot += b.q.at(q + d) * b.k.at(at.back() + d);
-    weights.push_back(dot);
-    most = fmax(most, dot);
+    weights.push_back(dot / sqrt(a.headDim));
+    most = fmax(most, weights.back());
   }
   out.assign(a.headDim, 0);
   for (double &w : weights) total += w = exp(w - most);
