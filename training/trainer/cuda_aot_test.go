@@ -35,7 +35,11 @@ func TestProgramsForH200(t *testing.T) {
 			m := c.shape(c.layers, tokens)
 			tr := specsOnly(t, d, m, o)
 			bounds := devicetest.Bounds{TemporaryBytes: passBytes(d.Kind(), m, rows, tokens, o), CopyBytes: 64 << 20}
-			for _, s := range []device.Spec{tr.scoreSpec(rows, tokens), tr.gradSpec(rows, tokens, false), tr.applySpec()} {
+			specs := []device.Spec{tr.gradSpec(rows, tokens, false), tr.scoreSpec(rows, tokens), tr.applySpec()}
+			if c.name == "1b_long_rows" && !devicetest.Full() {
+				specs = specs[:1] // what its others need does not grow
+			}
+			for _, s := range specs {
 				devicetest.Check(t, d, s, bounds)
 			}
 		})
