@@ -111,10 +111,11 @@ INLINE void tile_bf16(const uint32_t *w, const float *x, int64_t stride, int64_t
     }                                                                           \
   } while (0)
 
-static void product_f32(const float *w, const float *x, int64_t rows, int64_t in, float *y, int64_t ld) {
+// product_rows is product of f32, of rows that lie `stride` apart.
+static void product_rows(const float *w, const float *x, int64_t stride, int64_t rows, int64_t in, float *y, int64_t ld) {
   for (int64_t from = 0; from < in; from += BAND) {
     int64_t to = from + BAND < in ? from + BAND : in;
-    EACH_TILE(tile_f32, rows, ROWS, w, x + i * in, in, from, to, y + i * ld, ld);
+    EACH_TILE(tile_f32, rows, ROWS, w, x + i * stride, stride, from, to, y + i * ld, ld);
   }
 }
 
@@ -259,7 +260,7 @@ static void product_i4(const char *w, const Rounded *x, int64_t rows, int64_t in
 
 static void product(int weights, const void *panel, const void *x, int64_t rows, int64_t in, float *y, int64_t ld) {
   switch (weights) {
-  case WEIGHTS_F32: product_f32(panel, x, rows, in, y, ld); break;
+  case WEIGHTS_F32: product_rows(panel, x, in, rows, in, y, ld); break;
   case WEIGHTS_BF16: product_bf16(panel, x, rows, in, y, ld); break;
   case WEIGHTS_I8: product_i8(panel, x, rows, in, y, ld); break;
   case WEIGHTS_I4: product_i4(panel, x, rows, in, y, ld); break;

@@ -1,13 +1,5 @@
 // What training needs besides: products with an operand turned, attention within a segment, and gradients. Included by body.h.
 
-// product_rows is product_f32 of rows that lie `stride` apart.
-static void product_rows(const float *w, const float *x, int64_t stride, int64_t rows, int64_t in, float *y, int64_t ld) {
-  for (int64_t from = 0; from < in; from += BAND) {
-    int64_t to = from + BAND < in ? from + BAND : in;
-    EACH_TILE(tile_f32, rows, ROWS, w, x + i * stride, stride, from, to, y + i * ld, ld);
-  }
-}
-
 INLINE void tile_turned(const float *w, const float *x, int64_t stride, int64_t n, float *y, int64_t ld, int rows) {
   vf sum[ROWS][VECTORS];
   for (int r = 0; r < rows; r++)
