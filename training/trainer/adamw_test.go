@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/model/modeltest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -53,7 +54,7 @@ func TestAdamW(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.reference(want[0], want[1], want[2], want[3], h, decays)
-			for i, got := range copyOf(out) {
+			for i, got := range modeltest.Values(out) {
 				for j := range got {
 					if !near(float64(got[j]), want[i][j], 1e-6) {
 						t.Errorf("decay %v: output %d, element %d: got %g; want %g", decays, i, j, got[j], want[i][j])
@@ -81,7 +82,7 @@ func TestClip(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, want := range [][]float32{{1.5, 0}, {0, 2}, {3, 0}, {0, 4}} { // the norm is 5
-			for j, got := range copyOf(out)[i] {
+			for j, got := range modeltest.Values(out)[i] {
 				if !near(float64(got), float64(want[j]), 1e-5) {
 					t.Errorf("output %d: got %g; want %g", i, got, want[j])
 				}

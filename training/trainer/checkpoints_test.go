@@ -14,10 +14,7 @@ import (
 // With LayerCheckpoints a step is the same step. On the Go backend: what XLA makes of it, the next test sees.
 func TestLayerCheckpointsChangeNothing(t *testing.T) {
 	g := readGolden(t)
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := devicetest.Open(t, device.Go)
 	batch := pack(t, 2, 14, g.examples())[0]
 	little := g.Config
 	little.LayerCheckpoints = true

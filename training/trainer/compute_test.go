@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
 
 	"github.com/gomlx/compute/dtypes"
@@ -77,7 +78,7 @@ func apart(a, b []float32) (cosine, ratio float64) {
 // The gradient in bf16 is that in f32 but for rounding, tensor by tensor: a cosine above .999 and a norm within 1 %. And it is not the very
 // same, or nothing would have been rounded. In f32 it is the go backend's, which needs no compiler.
 func TestHalfGradient(t *testing.T) {
-	b, host := halfBatch(t), goDevice(t)
+	b, host := halfBatch(t), devicetest.Open(t, device.Go)
 	onEach(t, func(t *testing.T, d *device.Device) {
 		for _, lora := range []LoRA{{}, {Rank: 4, Alpha: 16, Seed: 1}} {
 			exact := halfTrainer(t, host, func(c *Config) { c.LoRA = lora })
@@ -119,7 +120,7 @@ func compareGradients(t *testing.T, trained []model.TensorSpec, want, got [][]fl
 // Training in bf16 follows training in f32: after 30 steps the loss has fallen to less than a quarter, and on the way it was never more
 // than 2 % of the first loss away.
 func TestHalfTrainingFollows(t *testing.T) {
-	b, host := halfBatch(t), goDevice(t)
+	b, host := halfBatch(t), devicetest.Open(t, device.Go)
 	onEach(t, func(t *testing.T, d *device.Device) {
 		exact, half := halfTrainer(t, host, func(*Config) {}), halfTrainer(t, d, func(c *Config) { c.Compute = BF16 })
 		var first, last, off float64

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
+	"astro/model/modeltest"
 
 	. "github.com/gomlx/gomlx/core/graph"
 )
@@ -18,7 +20,7 @@ func TestGradientThenApplyIsAStep(t *testing.T) {
 		batch := pack(t, 2, 14, g.examples())[0]
 		fused := newTrainer(t, d, load(t, d, "testdata/golden/before"), g.Config)
 		parted := newTrainer(t, d, load(t, d, "testdata/golden/before"), g.Config)
-		before := copyOf(parted.weights)
+		before := modeltest.Values(parted.weights)
 		for range 2 {
 			want := step(t, fused, batch)
 			wasted, err := parted.Gradient(5, batch)
@@ -36,7 +38,7 @@ func TestGradientThenApplyIsAStep(t *testing.T) {
 			if !near(wasted.Stats.Loss, 5*batch.Weight()*want.Loss, 1e-3) {
 				t.Errorf("with the norm 5 the loss is %g; want %g", wasted.Stats.Loss, 5*batch.Weight()*want.Loss)
 			}
-			if parted.Steps() == 0 && !slices.EqualFunc(before, copyOf(parted.weights), slices.Equal[[]float32]) {
+			if parted.Steps() == 0 && !slices.EqualFunc(before, modeltest.Values(parted.weights), slices.Equal[[]float32]) {
 				t.Error("a gradient that was not applied changed the weights")
 			}
 			if err := parted.Apply(p); err != nil {
@@ -61,10 +63,7 @@ func counting() Loss {
 func TestLossStats(t *testing.T) {
 	g := readGolden(t)
 	l := counting()
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := devicetest.Open(t, device.Go)
 	tr, err := l.NewTrainer(d, load(t, d, "testdata/golden/before"), g.Config)
 	if err != nil {
 		t.Fatal(err)
@@ -100,10 +99,7 @@ func TestLossStats(t *testing.T) {
 func TestLossThatIsNotFinite(t *testing.T) {
 	g := readGolden(t)
 	l := counting()
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := devicetest.Open(t, device.Go)
 	tr, err := l.NewTrainer(d, load(t, d, "testdata/golden/before"), g.Config)
 	if err != nil {
 		t.Fatal(err)
@@ -113,11 +109,11 @@ func TestLossThatIsNotFinite(t *testing.T) {
 	copy(bad.Inputs, []int32{1, 2, 3})
 	copy(bad.Segments, []int32{1, 1, 1})
 	bad.Weights[0], bad.Columns[0][0] = 1, float32(math.NaN())
-	before := copyOf(tr.weights)
+	before := modeltest.Values(tr.weights)
 	if _, err := tr.Step(bad, bad); err == nil || !strings.Contains(err.Error(), "NaN") {
 		t.Errorf("two batches: got %v", err)
 	}
-	if !slices.EqualFunc(before, copyOf(tr.weights), slices.Equal[[]float32]) || tr.Steps() != 0 {
+	if !slices.EqualFunc(before, modeltest.Values(tr.weights), slices.Equal[[]float32]) || tr.Steps() != 0 {
 		t.Error("the weights changed")
 	}
 	for range 2 {

@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 	"astro/model"
+	"astro/model/modeltest"
 	"astro/training/checkpoint"
 
 	"github.com/gomlx/compute/dtypes"
@@ -40,12 +42,12 @@ func servedBy(t *testing.T, tr *Trainer) [][]float32 {
 		t.Fatal(err)
 	}
 	defer w.Free()
-	return copyOf(w.Tensors)
+	return modeltest.Values(w.Tensors)
 }
 
 // someFactors are not those of the first step: B is not zero.
 func someFactors(tr *Trainer) [][]float32 {
-	flat := copyOf(tr.adapter.Factors)
+	flat := modeltest.Values(tr.adapter.Factors)
 	for i := range flat {
 		for j := range flat[i] {
 			flat[i][j] += .1 * float32(math.Sin(float64(i*37+j)))
@@ -64,10 +66,10 @@ func TestLoRABegins(t *testing.T) {
 		if err := tr.check(); err != nil {
 			t.Fatal(err)
 		}
-		if apartBy(copyOf(full.weights), servedBy(t, tr)) != 0 {
+		if apartBy(modeltest.Values(full.weights), servedBy(t, tr)) != 0 {
 			t.Error("the weights are not what they were")
 		}
-		factors := copyOf(tr.adapter.Factors)
+		factors := modeltest.Values(tr.adapter.Factors)
 		if first == nil {
 			first = factors
 		}
@@ -152,7 +154,7 @@ func successors(t *testing.T, d *device.Device) (*model.Weights, *Batch) {
 
 // Factors of full rank and thin ones learn; what they do not change stays bit for bit, and what is served is the weights and the product.
 func TestLoRALearns(t *testing.T) {
-	d := goDevice(t)
+	d := devicetest.Open(t, device.Go)
 	learns(t, d, LoRA{Rank: 32})
 	learns(t, d, LoRA{Rank: 2, Matrices: "gate_up,down"})
 	onEach(t, func(t *testing.T, d *device.Device) { learns(t, d, LoRA{Rank: 4, Alpha: 8, Seed: 3}) })
@@ -161,7 +163,7 @@ func TestLoRALearns(t *testing.T) {
 func learns(t *testing.T, d *device.Device, l LoRA) {
 	t.Helper()
 	w, batch := successors(t, d)
-	before := copyOf(w.Tensors)
+	before := modeltest.Values(w.Tensors)
 	config := Default(80)
 	config.PeakLR, config.LoRA = 2e-2, l
 	tr := newTrainer(t, d, w, config)
@@ -178,7 +180,7 @@ func learns(t *testing.T, d *device.Device, l LoRA) {
 // checkMerged compares a Snapshot with the weights before plus what the factors make of them, computed here in f64.
 func checkMerged(t *testing.T, tr *Trainer, before [][]float32) {
 	t.Helper()
-	got, base, factors := servedBy(t, tr), copyOf(tr.weights), copyOf(tr.adapter.Factors)
+	got, base, factors := servedBy(t, tr), modeltest.Values(tr.weights), modeltest.Values(tr.adapter.Factors)
 	for i, s := range tr.layout {
 		k := slices.Index(tr.changed, i)
 		if k < 0 {
@@ -209,7 +211,7 @@ func checkMerged(t *testing.T, tr *Trainer, before [][]float32) {
 
 // One program and several, with LayerCheckpoints, make the same update, and a gradient that is not applied changes nothing.
 func TestLoRAGradientThenApplyIsAStep(t *testing.T) {
-	g, d := readGolden(t), goDevice(t)
+	g, d := readGolden(t), devicetest.Open(t, device.Go)
 	batch, c := pack(t, 2, 14, g.examples())[0], g.withLoRA(LoRA{Rank: 2})
 	fused := newTrainer(t, d, load(t, d, "testdata/golden/before"), c)
 	c.LayerCheckpoints = true
@@ -270,7 +272,7 @@ func TestLoRAIsWhatIsServed(t *testing.T) {
 
 // Weights of f32 that are frozen in bf16 are rounded once; they are then what is trained on and what is served, and what does not fit is refused.
 func TestLoRARoundsItsBase(t *testing.T) {
-	d := goDevice(t)
+	d := devicetest.Open(t, device.Go)
 	w, err := model.Random(halfModel, 1, d.Backend(), dtypes.Float32)
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +319,7 @@ func TestLoRAResumesWhatWasWrittenBefore(t *testing.T) {
 			}
 			t.Cleanup(tr.Close)
 			tolerance := map[Compute]float64{F32: 1e-5, BF16: .02}[compute]
-			if diff := apartBy(copyOf(load(t, d, "testdata/lora").Tensors), servedBy(t, tr)); diff > tolerance {
+			if diff := apartBy(modeltest.Values(load(t, d, "testdata/lora").Tensors), servedBy(t, tr)); diff > tolerance {
 				t.Errorf("in %s the served weights differ by up to %g", compute, diff)
 			}
 			if got := step(t, tr, batch); tr.Steps() != 3 || !near(got.Loss, 3.6719017, tolerance) || !near(got.GradNorm, 0.90577948, tolerance) {
@@ -343,7 +345,7 @@ func saved(t *testing.T, tr *Trainer) checkpoint.Content {
 
 // Training that changes its kind takes a checkpoint's weights and begins anew; one that does not goes on, whatever the seed.
 func TestLoRAResumesOtherwise(t *testing.T) {
-	g, d := readGolden(t), goDevice(t)
+	g, d := readGolden(t), devicetest.Open(t, device.Go)
 	batch := pack(t, 2, 14, g.examples())[0]
 	for _, c := range []struct {
 		was, now LoRA
@@ -360,7 +362,7 @@ func TestLoRAResumesOtherwise(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(resumed.Close)
-		if apartBy(servedBy(t, tr), servedBy(t, resumed)) != 0 || (resumed.Steps() == 1) != c.goesOn || slices.Max(copyOf(resumed.v)[1]) > 0 != c.goesOn {
+		if apartBy(servedBy(t, tr), servedBy(t, resumed)) != 0 || (resumed.Steps() == 1) != c.goesOn || slices.Max(modeltest.Values(resumed.v)[1]) > 0 != c.goesOn {
 			t.Errorf("%+v, then %+v: at step %d; want it to go on: %t", c.was, c.now, resumed.Steps(), c.goesOn)
 		}
 		step(t, resumed, batch)
@@ -368,7 +370,7 @@ func TestLoRAResumesOtherwise(t *testing.T) {
 }
 
 func TestLoRARefuses(t *testing.T) {
-	g, d := readGolden(t), goDevice(t)
+	g, d := readGolden(t), devicetest.Open(t, device.Go)
 	w := load(t, d, "testdata/golden/before")
 	defer w.Free()
 	for _, c := range []struct {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
+	"astro/model/modeltest"
 	"astro/training/checkpoint"
 
 	"github.com/gomlx/compute/dtypes"
@@ -16,9 +18,9 @@ import (
 // Six steps are three steps, a checkpoint, a new trainer and three more: bit for bit on the Go backend, weights, factors and moments.
 func TestResumeIsExact(t *testing.T) {
 	onEach(t, func(t *testing.T, d *device.Device) { resumes(t, d, LoRA{}, F32) })
-	t.Run("lora", func(t *testing.T) { resumes(t, goDevice(t), LoRA{Rank: 2, Alpha: 8, Seed: 1}, F32) })
-	t.Run("lora_bf16", func(t *testing.T) { resumes(t, goDevice(t), LoRA{Rank: 2, Alpha: 8, Seed: 1}, BF16) })
-	t.Run("bf16", func(t *testing.T) { resumes(t, goDevice(t), LoRA{}, BF16) })
+	t.Run("lora", func(t *testing.T) { resumes(t, devicetest.Open(t, device.Go), LoRA{Rank: 2, Alpha: 8, Seed: 1}, F32) })
+	t.Run("lora_bf16", func(t *testing.T) { resumes(t, devicetest.Open(t, device.Go), LoRA{Rank: 2, Alpha: 8, Seed: 1}, BF16) })
+	t.Run("bf16", func(t *testing.T) { resumes(t, devicetest.Open(t, device.Go), LoRA{}, BF16) })
 }
 
 func resumes(t *testing.T, d *device.Device, l LoRA, c Compute) {
@@ -65,13 +67,13 @@ func resumes(t *testing.T, d *device.Device, l LoRA, c Compute) {
 func same(a, b *Trainer) bool {
 	state := func(t *Trainer) [][]float32 {
 		if t.adapter == nil {
-			return copyOf(concat(t.weights, t.m, t.v))
+			return modeltest.Values(concat(t.weights, t.m, t.v))
 		}
 		var all [][]float32
 		for _, w := range t.weights {
 			all = append(all, widened(w))
 		}
-		return append(all, copyOf(concat(t.adapter.Factors, t.m, t.v))...)
+		return append(all, modeltest.Values(concat(t.adapter.Factors, t.m, t.v))...)
 	}
 	x, y := state(a), state(b)
 	return slices.EqualFunc(x, y, slices.Equal[[]float32])
@@ -86,9 +88,9 @@ func TestSnapshotIsACopy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		was := copyOf(before.Tensors)
+		was := modeltest.Values(before.Tensors)
 		step(t, tr, pack(t, 2, 14, g.examples())...)
-		if !slices.EqualFunc(was, copyOf(before.Tensors), slices.Equal[[]float32]) {
+		if !slices.EqualFunc(was, modeltest.Values(before.Tensors), slices.Equal[[]float32]) {
 			t.Error("a step changed an earlier snapshot")
 		}
 		if largestDifference(before.Tensors, tr.weights) == 0 {

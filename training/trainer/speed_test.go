@@ -4,11 +4,12 @@ import (
 	"testing"
 
 	"astro/internal/device"
+	"astro/internal/device/devicetest"
 )
 
 // Timing makes the updates that it says, of full rows, and its figures agree with each other.
 func TestTimeMeasuresSteps(t *testing.T) {
-	d := goDevice(t)
+	d := devicetest.Open(t, device.Go)
 	tr := newTrainer(t, d, load(t, d, "testdata/golden/before"), Default(10))
 	s, err := tr.Time(3, 8, 4)
 	if err != nil {
@@ -28,17 +29,8 @@ func TestTimeMeasuresSteps(t *testing.T) {
 	}
 }
 
-func goDevice(t *testing.T) *device.Device {
-	t.Helper()
-	d, err := device.Open(device.Options{Backend: string(device.Go)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
 func TestTimeRefuses(t *testing.T) {
-	d := goDevice(t)
+	d := devicetest.Open(t, device.Go)
 	tr := newTrainer(t, d, load(t, d, "testdata/golden/before"), Default(10))
 	for _, bad := range [][3]int{{0, 8, 1}, {1, 0, 1}, {1, 8, 0}, {1, tr.Model().MaxPositions + 1, 1}} {
 		if _, err := tr.Time(bad[0], bad[1], bad[2]); err == nil {

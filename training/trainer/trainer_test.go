@@ -9,6 +9,7 @@ import (
 	"astro/internal/device"
 	"astro/internal/device/devicetest"
 	"astro/model"
+	"astro/model/modeltest"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -164,7 +165,7 @@ func TestGradientIsFiniteDifference(t *testing.T) {
 	onEach(t, func(t *testing.T, d *device.Device) {
 		batch := pack(t, 2, 14, g.examples())[0]
 		weights := load(t, d, "testdata/golden/before")
-		flat := copyOf(weights.Tensors)
+		flat := modeltest.Values(weights.Tensors)
 		grads := gradients(t, d, flat, weights.Config, batch)
 		weights.Free()
 		const h = 1e-2
@@ -187,7 +188,7 @@ func TestGradientIsFiniteDifference(t *testing.T) {
 // gradients runs the accumulating program once.
 func gradients(t *testing.T, d *device.Device, flat [][]float32, c model.Config, b *Batch) [][]float32 {
 	t.Helper()
-	tr := newTrainer(t, d, weightsOf(c, flat), Default(10))
+	tr := newTrainer(t, d, modeltest.Weights(c, flat), Default(10))
 	p, err := tr.program(tr.gradSpec(b.Rows, b.Tokens, true))
 	if err != nil {
 		t.Fatal(err)
@@ -197,13 +198,13 @@ func gradients(t *testing.T, d *device.Device, flat [][]float32, c model.Config,
 	if err != nil {
 		t.Fatal(err)
 	}
-	return copyOf(out[:len(tr.layout)])
+	return modeltest.Values(out[:len(tr.layout)])
 }
 
 // lossAt is the weighted mean loss, summed in f64 on the host.
 func lossAt(t *testing.T, d *device.Device, flat [][]float32, c model.Config, b *Batch) float64 {
 	t.Helper()
-	tr, err := New(d, weightsOf(c, flat), Default(10))
+	tr, err := New(d, modeltest.Weights(c, flat), Default(10))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,24 +270,8 @@ func TestLossDecreases(t *testing.T) {
 
 func near(got, want, tolerance float64) bool { return math.Abs(got-want) <= tolerance }
 
-func copyOf(list []*tensors.Tensor) [][]float32 {
-	var all [][]float32
-	for _, t := range list {
-		all = append(all, tensors.MustCopyFlatData[float32](t))
-	}
-	return all
-}
-
-func weightsOf(c model.Config, flat [][]float32) *model.Weights {
-	w := &model.Weights{Config: c}
-	for i, s := range model.Layout(c) {
-		w.Tensors = append(w.Tensors, tensors.FromFlatDataAndDimensions(flat[i], s.Dims...))
-	}
-	return w
-}
-
 func largestDifference(a, b []*tensors.Tensor) float64 {
-	return apartBy(copyOf(a), copyOf(b))
+	return apartBy(modeltest.Values(a), modeltest.Values(b))
 }
 
 // apartBy is the largest difference of two lists of numbers.
