@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// loop is the engine's goroutine: commands, then a step, until Close. When nothing can run it sleeps.
+// loop is the engine's goroutine: commands, then a step, until Close. When nothing can run it sleeps. Only the way out by Close
+// closes done: a broken invariant ends the process, and nobody may take that for an orderly end and exit before it is told.
 func (e *Engine) loop() {
-	defer close(e.done)
 	e.hostSince = e.options.Clock()
 	for {
 		e.progress.busy(e.options.Clock())
@@ -19,6 +19,7 @@ func (e *Engine) loop() {
 		if closed {
 			e.deliver(e.scheduler.CancelAll())
 			e.settle()
+			close(e.done)
 			return
 		}
 		stepped := e.step()

@@ -87,9 +87,8 @@ func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
 	}
 }
 
-// writer commits groups until Close, and then what is left.
+// writer commits groups until Close, and then what is left. A broken invariant leaves done open: the process ends with its line.
 func (s *Store) writer() {
-	defer close(s.done)
 	for {
 		select {
 		case op := <-s.operations:
@@ -99,6 +98,7 @@ func (s *Store) writer() {
 				s.commit(s.collect(<-s.operations))
 			}
 			s.checkpoint("TRUNCATE")
+			close(s.done)
 			return
 		}
 	}
