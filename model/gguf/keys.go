@@ -144,6 +144,23 @@ func (k *Keys) Float(key string, otherwise float64) float64 {
 	return float64(k.Int(key, 0))
 }
 
+// Floats is an array of numbers of 32 bits; nil if it is not there.
+func (k *Keys) Floats(key string) []float32 {
+	v, ok := k.file.values[key]
+	if !ok {
+		return nil
+	}
+	if v.kind != kindFloat32 || !v.array {
+		k.fail(key, "not an array of numbers of 32 bits")
+		return nil
+	}
+	numbers := make([]float32, v.count)
+	for i := range numbers {
+		numbers[i] = math.Float32frombits(binary.LittleEndian.Uint32(v.bytes[4*i:]))
+	}
+	return numbers
+}
+
 // Bool is yes or no.
 func (k *Keys) Bool(key string, otherwise bool) bool {
 	v, ok := k.file.values[key]

@@ -11,6 +11,9 @@ import (
 const (
 	tokensKey      = "tokenizer.ggml.tokens"
 	maxVocabTokens = 1 << 21
+
+	// advice ends errors about tokenizers that do not follow from the file.
+	advice = "put the tokenizer.json of the model that the file was made from beside it"
 )
 
 // Kinds of tokens, by their numbers in the format.
@@ -20,6 +23,7 @@ const (
 	tokenControl     = 3
 	tokenUserDefined = 4
 	tokenUnused      = 5
+	tokenByte        = 6
 )
 
 // object is a JSON object in the making.
@@ -53,6 +57,9 @@ func (f *File) tokenizer() ([]byte, error) {
 	if k.Err != nil {
 		return nil, k.Err
 	}
+	if model == "llama" {
+		return sentencePiece(k)
+	}
 	split, known := splits[pre]
 	if model != "gpt2" || !known {
 		return nil, unknownTokenizer{clip(model), clip(pre)}
@@ -77,8 +84,8 @@ func (f *File) tokenizer() ([]byte, error) {
 type unknownTokenizer struct{ model, pre string }
 
 func (u unknownTokenizer) Error() string {
-	return fmt.Sprintf("the file's tokenizer (model %q, pre-tokenizer %q) does not say for certain how it cuts texts; supported is model gpt2 with llama-bpe, "+
-		"gpt-2 or smollm: put the tokenizer.json of the model that the file was made from beside it", u.model, u.pre)
+	return fmt.Sprintf("the file's tokenizer (model %q, pre-tokenizer %q) is not supported; supported are model llama, which is SentencePiece's BPE, and model gpt2 with "+
+		"llama-bpe, gpt-2 or smollm: %s", u.model, u.pre, advice)
 }
 
 // Is makes it an fs.ErrNotExist.
@@ -98,20 +105,12 @@ type addedToken struct {
 // readTokens gives the vocabulary and the tokens beside it. As in Hugging Face's files, added tokens behind all others are not in the
 // vocabulary, so that no text can spell them; where their ids would not follow from that, they are in both.
 func readTokens(k *Keys) (vocab map[string]int, added []addedToken, err error) {
-	tokens, kinds := k.Texts(tokensKey), k.Ints("tokenizer.ggml.token_type")
-	if k.Err != nil {
-		return nil, nil, k.Err
-	}
-	if len(tokens) == 0 || len(tokens) > maxVocabTokens || len(kinds) != len(tokens) {
-		return nil, nil, fmt.Errorf("%d tokens with %d types; want 1 to %d, and a type of each", len(tokens), len(kinds), maxVocabTokens)
+	tokens, kinds, err := readNames(k)
+	if err != nil {
+		return nil, nil, err
 	}
 	vocab = map[string]int{}
-	ids := map[string]int{}
 	for id, token := range tokens {
-		if other, twice := ids[token]; twice || token == "" || !utf8.ValidString(token) {
-			return nil, nil, fmt.Errorf("token %d (%q) is empty, not UTF-8, or the same as token %d", id, clip(token), other)
-		}
-		ids[token] = id
 		switch kinds[id] {
 		case tokenNormal:
 			vocab[token] = id
@@ -128,6 +127,25 @@ func readTokens(k *Keys) (vocab map[string]int, added []addedToken, err error) {
 		}
 	}
 	return vocab, added, nil
+}
+
+// readNames gives the tokens, each another text, and their kinds.
+func readNames(k *Keys) (tokens []string, kinds []int32, err error) {
+	tokens, kinds = k.Texts(tokensKey), k.Ints("tokenizer.ggml.token_type")
+	if k.Err != nil {
+		return nil, nil, k.Err
+	}
+	if len(tokens) == 0 || len(tokens) > maxVocabTokens || len(kinds) != len(tokens) {
+		return nil, nil, fmt.Errorf("%d tokens with %d types; want 1 to %d, and a type of each", len(tokens), len(kinds), maxVocabTokens)
+	}
+	ids := map[string]int{}
+	for id, token := range tokens {
+		if other, twice := ids[token]; twice || token == "" || !utf8.ValidString(token) {
+			return nil, nil, fmt.Errorf("token %d (%q) is empty, not UTF-8, or the same as token %d", id, clip(token), other)
+		}
+		ids[token] = id
+	}
+	return tokens, kinds, nil
 }
 
 func withAdded(vocab map[string]int, added []addedToken) map[string]int {

@@ -178,7 +178,7 @@ func compareTemplates(t *testing.T, name string, got, want *chat.Template) {
 func TestGGUFBesideFiles(t *testing.T) {
 	file, folder := paths(t, "bpe512")
 	f := ggufOf(t, file, folder, "llama-bpe", 512)
-	f.Keys["tokenizer.ggml.model"] = "llama"
+	f.Keys["tokenizer.ggml.model"] = "t5" // SentencePiece's Unigram
 	path := writeGGUF(t, f)
 	if _, err := LoadModel(path); err == nil || !strings.Contains(err.Error(), "put the tokenizer.json") || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v; want an error that says what to do", err)
@@ -251,6 +251,7 @@ func TestSec_R18GGUFTokenizerRefuses(t *testing.T) {
 		value any
 		says  string
 	}{
+		"other model":       {"tokenizer.ggml.model", "t5", `model "t5"`},
 		"other pre":         {"tokenizer.ggml.pre", "default", `pre-tokenizer "default"`},
 		"no pre":            {"tokenizer.ggml.pre", nil, `pre-tokenizer ""`},
 		"pre is a number":   {"tokenizer.ggml.pre", uint32(1), "not a string"},

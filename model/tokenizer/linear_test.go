@@ -10,7 +10,7 @@ import (
 
 // Texts that make backtracking expressions, merges and marks work take time in proportion to their length, in every tokenizer.
 func TestSec_R09TokenizersAreLinear(t *testing.T) {
-	for _, model := range []string{"llama3", "countdown", "bpe512", "spm-first"} {
+	for _, model := range []string{"llama3", "countdown", "bpe512", "spm-first", "spm-gguf"} {
 		tok := load(t, model)
 		for name, unit := range map[string]string{"words": "The quick fox ", "letters": "a", "spaces": " ", "lines": "\n", "spaces and lines": " \n", "digits": "7", "marks": "!?", "apostrophes": "'",
 			"special": "<|eot_id|><s>", "escapes": escape, "nul": "\x00", "wide": "界", "combining": "e\u0301", "not UTF-8": "\xff"} {
@@ -25,7 +25,7 @@ func TestSec_R09TokenizersAreLinear(t *testing.T) {
 
 // Ids become text in proportion to their number, those that are pieces of characters too.
 func TestSec_R09DetokenizersAreLinear(t *testing.T) {
-	for _, model := range []string{"llama3", "spm-first", "spm-legacy"} {
+	for _, model := range []string{"llama3", "spm-first", "spm-legacy", "spm-gguf"} {
 		tok := load(t, model)
 		for _, text := range []string{"The quick fox", "\xf0\x9f\x98", "界", "\x80"} {
 			ids := tok.Encode(text)

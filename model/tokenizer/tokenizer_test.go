@@ -27,15 +27,18 @@ type golden struct {
 }
 
 // models are the tokenizers with golden cases.
-var models = []string{"llama3", "countdown", "bpe512", "spm-legacy", "spm-first"}
+var models = []string{"llama3", "countdown", "bpe512", "spm-legacy", "spm-first", "spm-gguf"}
 
-// paths are where a model's tokenizer.json lies, and the folder of its tokenizer_config.json.
+// paths are where a model's tokenizer.json lies, and the folder of its tokenizer_config.json; both are the file of one in GGUF.
 func paths(t testing.TB, model string) (file, folder string) {
 	t.Helper()
 	switch model {
 	case "llama3":
 		dir := moduleDir(t)
 		return filepath.Join(dir, "Meta-Llama-3-8B-Instruct.json"), filepath.Join(dir, "meta-llama-3-8b-instruct")
+	case "spm-gguf":
+		file = filepath.Join("testdata", model+".gguf")
+		return file, file
 	case "countdown":
 		folder = filepath.Join("..", "..", "models", "countdown-base")
 	default:
@@ -66,7 +69,11 @@ func load(t testing.TB, model string) *Tokenizer {
 	defer loadedMu.Unlock()
 	if loaded[model] == nil {
 		path, _ := paths(t, model)
-		tok, err := Load(path)
+		read := Load
+		if filepath.Ext(path) == ".gguf" {
+			read = LoadModel
+		}
+		tok, err := read(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +147,7 @@ func decodeAll(tok *Tokenizer, ids []int32) string {
 func TestChats(t *testing.T) {
 	forEach(t, func(t *testing.T, tok *Tokenizer, g golden) {
 		_, folder := paths(t, strings.TrimPrefix(t.Name(), "TestChats/"))
-		template, err := chat.Load(folder)
+		template, err := LoadTemplate(folder)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +218,8 @@ func TestBytes(t *testing.T) {
 		{"llama3", "Ġhello", " hello"}, {"llama3", "Ċ", "\n"}, {"llama3", "ðŁĺ", "\xf0\x9f\x98"}, {"llama3", "<|eot_id|>", "<|eot_id|>"},
 		{"countdown", "Ġ27", " 27"}, {"countdown", "ĠTheĠanswerĠis", " The answer is"}, {"countdown", "<bos>", "<bos>"},
 		{"bpe512", "<think>", "<think>"}, {"spm-first", "<0x0A>", "\n"}, {"spm-first", "<0xE5>", "\xe5"}, {"spm-first", "▁the", " the"},
-		{"spm-legacy", "</s>", "</s>"},
+		{"spm-legacy", "</s>", "</s>"}, {"spm-gguf", "<0x0A>", "\n"}, {"spm-gguf", "<0xE5>", "\xe5"}, {"spm-gguf", "▁the", " the"}, {"spm-gguf", "▁▁▁▁", "    "},
+		{"spm-gguf", "<tool>", "<tool>"}, {"spm-gguf", "[INST]", "[INST]"},
 	} {
 		tok := load(t, c.model)
 		id := slices.Index(tok.names, c.token)
@@ -219,7 +227,7 @@ func TestBytes(t *testing.T) {
 			t.Errorf("%s %q (%d): got %q; want %q", c.model, c.token, id, got, c.want)
 		}
 	}
-	for model, vocab := range map[string]int{"llama3": 128256, "countdown": 70, "bpe512": 512, "spm-first": 499} {
+	for model, vocab := range map[string]int{"llama3": 128256, "countdown": 70, "bpe512": 512, "spm-first": 499, "spm-gguf": 1000} {
 		tok := load(t, model)
 		if tok.Vocab() != vocab {
 			t.Errorf("%s: got %d ids; want %d", model, tok.Vocab(), vocab)

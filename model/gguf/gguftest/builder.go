@@ -11,7 +11,7 @@ import (
 // File is what a GGUF file will hold.
 type File struct {
 	Version   uint32         // 0 = 3
-	Keys      map[string]any // bool, int32, uint32, uint64, float32, float64, string, []string, []int32, or Raw
+	Keys      map[string]any // bool, int32, uint32, uint64, float32, float64, string, []string, []int32, []float32, or Raw
 	Tensors   []Tensor
 	Alignment int // of the data; 0 = 32. The key is the caller's.
 }
@@ -78,6 +78,8 @@ func appendValue(b []byte, v any) []byte {
 		return b
 	case []int32:
 		return appendFixed(appendArray(b, 5, len(v)), v)
+	case []float32:
+		return appendFixed(appendArray(b, 6, len(v)), v)
 	}
 	kind, ok := kinds[fmt.Sprintf("%T", v)]
 	if !ok {

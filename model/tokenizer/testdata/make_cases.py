@@ -173,7 +173,7 @@ def chat_cases(tok):
     return cases
 
 
-def write_cases(path, folder):
+def write_cases(path, folder, more={}):
     tok = transformers.AutoTokenizer.from_pretrained(folder)
     encoded = []
     for text in TEXTS:
@@ -185,7 +185,7 @@ def write_cases(path, folder):
         encoded.append(dict(text=text, ids=ids))
     trusted = [dict(text=text, ids=tok(text, add_special_tokens=False)["input_ids"]) for text in TEXTS + TRUSTED_TEXTS]
     cases = dict(versions=dict(tokenizers=tokenizers.__version__, transformers=transformers.__version__), encode=encoded, trusted=trusted,
-                 decode=decode_cases(tok, encoded), chats=chat_cases(tok))
+                 decode=decode_cases(tok, encoded), chats=chat_cases(tok), **more)
     with open(path, "w") as f:
         f.write("{\n")
         f.write(' "versions": %s' % json.dumps(cases.pop("versions")))
