@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,6 +97,16 @@ func (s *Server) newCall(id, param string, o *openai.Options, prompts []prompt) 
 		}
 	}
 	return c, nil
+}
+
+// goOn keeps the space that an answer begins with where the answer goes on with its prompt's text, or where a grammar made it.
+func (c *call) goOn(withPrompt bool) {
+	for _, choice := range c.choices {
+		words := slices.ContainsFunc(c.prompts[choice.index/c.options.N].ids, func(id int32) bool { return !c.server.Tokenizer.Special(id) })
+		if choice.goesOn = withPrompt && words || c.grammar != nil; choice.goesOn && !(c.echo && words) { // an echo is the text's beginning
+			choice.text = c.server.Tokenizer.NewContinuation()
+		}
+	}
 }
 
 // truncate keeps the last tokens of a prompt, which a client may ask for; 0 = all.

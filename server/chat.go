@@ -33,6 +33,7 @@ func (s *Server) newChat(ctx *fasthttp.RequestCtx, id, param string, q *openai.C
 		return nil, err
 	}
 	c.defaultTokens = s.ContextTokens
+	c.goOn(q.ContinueFinalMessage)
 	return c, c.useTools(&q.Tooling)
 }
 

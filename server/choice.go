@@ -26,6 +26,7 @@ type choice struct {
 	tools   *toolcall.Parser // nil = all text is content
 	draws   *draws           // its tokens for the store; nil = it is not stored
 	named   bool             // the tool was named by the client
+	goesOn  bool             // with another text: a space that its first token begins with is shown
 }
 
 // update is what one step adds to a choice. The sum of a choice's updates is the choice, streamed or not.

@@ -21,6 +21,7 @@ func (s *Server) completions(ctx *fasthttp.RequestCtx, id string) *openai.Error 
 	}
 	c.head, c.echo, c.logprobs, c.top = s.newHead("cmpl-"), q.Echo, q.Logprobs >= 0, max(0, q.Logprobs)
 	c.defaultTokens = openai.DefaultCompletionTokens
+	c.goOn(true)
 	c.observe(ctx, "text_completion")
 	return s.answer(ctx, c, completionFormat{c})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"astro/feedback"
+	"astro/model/tokenizer"
 	"astro/openai"
 	"astro/sampler"
 )
@@ -83,7 +84,7 @@ func (c *call) completion(choice *choice) *feedback.Completion {
 		row.Metadata = openai.Encode(c.options.Metadata)
 	}
 	if c.server.Store.KeepsText() {
-		prompt, output := c.server.textOf(p.ids), c.server.PlainText(row.Output)
+		prompt, output := c.server.textOf(p.ids), c.server.shownText(row.Output, choice)
 		row.PromptText, row.OutputText = &prompt, &output
 	}
 	return row
@@ -120,10 +121,19 @@ func (c *call) paramsOf(p *prompt) json.RawMessage {
 	return openai.Encode(params)
 }
 
+// shownText spells the tokens of a choice as its answer showed them.
+func (s *Server) shownText(ids []int32, c *choice) string {
+	if c.goesOn {
+		return s.plainText(ids, s.Tokenizer.NewContinuation())
+	}
+	return s.PlainText(ids)
+}
+
 // PlainText spells tokens without the special ones, as an answer shows them.
-func (s *Server) PlainText(ids []int32) string {
+func (s *Server) PlainText(ids []int32) string { return s.plainText(ids, s.Tokenizer.NewStream()) }
+
+func (s *Server) plainText(ids []int32, stream *tokenizer.Stream) string {
 	var text strings.Builder
-	stream := s.Tokenizer.NewStream()
 	for _, id := range ids {
 		if !s.Tokenizer.Special(id) {
 			text.WriteString(stream.Push(id))

@@ -13,10 +13,15 @@ type Stream struct {
 	cut       []byte // the beginning of a character, at most 3 bytes
 	begun     bool   // a token was shown
 	strip     int    // leading characters that may still be dropped
+	keeps     bool   // the first token is one as any other
 }
 
 // NewStream begins a text.
 func (t *Tokenizer) NewStream() *Stream { return &Stream{tokenizer: t, strip: t.decoder.stripMax} }
+
+// NewContinuation begins a text that goes on with another one, or whose first character counts: the space that a first token may bring is
+// not dropped, as models with SentencePiece's tokens otherwise want.
+func (t *Tokenizer) NewContinuation() *Stream { return &Stream{tokenizer: t, keeps: true} }
 
 // Push adds a token and returns the text that is certain now, maybe none. Special tokens and ids without a token add nothing.
 func (s *Stream) Push(id int32) string {
@@ -25,7 +30,7 @@ func (s *Stream) Push(id int32) string {
 	if name == "" || t.special[id] {
 		return ""
 	}
-	spelled := t.decoder.spell(name, !s.begun)
+	spelled := t.decoder.spell(name, !s.begun && !s.keeps)
 	if s.begun && t.decoder.join != "" {
 		spelled = append([]byte(t.decoder.join), spelled...)
 	}
