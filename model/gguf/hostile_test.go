@@ -2,10 +2,13 @@ package gguf
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +19,7 @@ import (
 // small is a file with a value of each kind and two tensors.
 func small() gguftest.File {
 	return gguftest.File{Keys: map[string]any{"general.architecture": "llama", "a": uint32(1), "b": int32(-1), "c": uint64(1 << 40), "d": float32(1e-5), "e": 1e-5,
-		"f": true, "g": []string{"one", "", "three"}, "h": []int32{1, 2, 3}, "i": []int32{7, 7}},
+		"f": true, "g": []string{"one", "", "three"}, "h": []int32{1, 2, 3}, "i": []int32{7, 7}, "j": []float32{1.5, -2}},
 		Tensors: []gguftest.Tensor{{Name: "x", Dims: []uint64{2, 3}, Type: 0, Data: make([]byte, 24)}, {Name: "y", Dims: []uint64{32}, Type: 8, Data: make([]byte, 34)}}}
 }
 
@@ -27,11 +30,12 @@ func TestKeys(t *testing.T) {
 	}
 	k := f.Keys()
 	if k.Int("a", 9) != 1 || k.Int("none", 9) != 9 || k.Int("i", 0) != 7 || k.Float("d", 0) != 1e-5 || k.Float("e", 0) != 1e-5 || k.Float("a", 0) != 1 || !k.Bool("f", false) ||
-		k.Text("general.architecture") != "llama" || strings.Join(k.Texts("g"), "-") != "one--three" || len(k.Ints("h")) != 3 || k.Ints("none") != nil || k.Err != nil {
+		k.Text("general.architecture") != "llama" || strings.Join(k.Texts("g"), "-") != "one--three" || len(k.Ints("h")) != 3 || k.Ints("none") != nil || !slices.Equal(k.Floats("j"), []float32{1.5, -2}) ||
+		k.Floats("none") != nil || k.Err != nil {
 		t.Errorf("read something else, or %v", k.Err)
 	}
 	for key, read := range map[string]func(*Keys){"b": func(k *Keys) { k.Int("b", 0) }, "c": func(k *Keys) { k.Int("c", 0) }, "d": func(k *Keys) { k.Int("d", 0) },
-		"g": func(k *Keys) { k.Text("g") }, "a": func(k *Keys) { k.Texts("a") }, "f": func(k *Keys) { k.Float("f", 0) }, "h": func(k *Keys) { k.Int("h", 0) }} {
+		"g": func(k *Keys) { k.Text("g") }, "a": func(k *Keys) { k.Texts("a") }, "f": func(k *Keys) { k.Float("f", 0) }, "h": func(k *Keys) { k.Int("h", 0) }, "i": func(k *Keys) { k.Floats("i") }} {
 		k := f.Keys()
 		if read(k); k.Err == nil || !strings.Contains(k.Err.Error(), `"`+key+`"`) {
 			t.Errorf("%s: got %v", key, k.Err)
@@ -118,6 +122,60 @@ func TestSec_R18OpenFile(t *testing.T) {
 	}
 }
 
+// R18: pieces and scores with bytes changed are a tokenizer or an error.
+func TestSec_R18DamagedPieces(t *testing.T) {
+	whole, err := os.ReadFile("../tokenizer/testdata/spm-gguf.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng, errs := rand.New(rand.NewPCG(1, 2)), 0
+	for range 300 {
+		damaged := slices.Clone(whole)
+		for range 1 + rng.IntN(4) {
+			damaged[rng.IntN(len(damaged))] = byte(rng.UintN(256))
+		}
+		f, err := parse(damaged)
+		if err == nil {
+			_, err = f.Text(TokenizerName)
+		}
+		if err != nil {
+			errs++
+		}
+	}
+	if errs == 0 || errs == 300 {
+		t.Errorf("got %d errors of 300 files; want some", errs)
+	}
+}
+
+// R18: a vocabulary whose scores mean a list of pairs without end is an error, before the list is made.
+func TestSec_R18ManyMerges(t *testing.T) {
+	names, types := []string{"<unk>"}, []int32{2}
+	for b := range 256 {
+		names, types = append(names, fmt.Sprintf("<0x%02X>", b)), append(types, 6)
+	}
+	for bits := 1; bits <= 16; bits++ { // all words of up to 16 letters over a and b: 1.8 million pairs
+		for n := range 1 << bits {
+			word := make([]byte, bits)
+			for i := range word {
+				word[i] = 'a' + byte(n>>i&1)
+			}
+			names, types = append(names, string(word)), append(types, 1)
+		}
+	}
+	scores := make([]float32, len(names))
+	for i := range scores {
+		scores[i] = float32(-i)
+	}
+	f, err := parse(gguftest.File{Keys: map[string]any{"tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": names, "tokenizer.ggml.token_type": types,
+		"tokenizer.ggml.scores": scores}}.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Text(TokenizerName); err == nil || !strings.Contains(err.Error(), "merges, the limit") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // FuzzParse: whatever the bytes, there is an error or a file of which everything can be read.
 func FuzzParse(f *testing.F) {
 	f.Add(small().Bytes())
@@ -144,6 +202,7 @@ func FuzzParse(f *testing.F) {
 			k := file.Keys()
 			k.Int(key, 0)
 			k.Ints(key)
+			k.Floats(key)
 			k.Float(key, 0)
 			k.Bool(key, false)
 			k.Text(key)

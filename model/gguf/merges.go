@@ -12,7 +12,7 @@ import (
 // makes about 60,000 merges.
 const (
 	maxPieceRunes = 128
-	maxMerges     = 1 << 22
+	maxMerges     = 1 << 20
 )
 
 // merge says that two neighbours become the piece id.
@@ -108,28 +108,40 @@ func (p *pieces) checkMade(id int, inVocab map[string]bool) error {
 	return nil
 }
 
-// checkTies refuses equal scores that leave open how a text is cut: where y can be joined both with its left neighbour and with its right
-// one, to pieces of one score, SentencePiece takes the left, and ranks of pairs cannot say so. Runs of one character may have equal scores:
-// see merges. made is in the order of the ranks.
+// checkTies refuses equal scores that leave open how a text is cut, since of the pairs that make pieces of one score SentencePiece joins the
+// leftmost first, and ranks of pairs cannot say so. The order does not matter where no two of these pairs can have a neighbour in common
+// (checkTied), and where what they make is a part of no piece with a score as good, which would come next (here). Runs of one character may
+// have equal scores: see merges. made is in the order of the ranks.
 func (p *pieces) checkTies(made []merge) error {
-	for len(made) > 0 {
+	tied := map[string]int{} // by name
+	for rest := made; len(rest) > 0; {
 		n := 1
-		for n < len(made) && p.scores[made[n].id] == p.scores[made[0].id] {
+		for n < len(rest) && p.scores[rest[n].id] == p.scores[rest[0].id] {
 			n++
 		}
-		if err := p.checkTied(made[:n]); err != nil {
-			return err
+		if slices.ContainsFunc(rest[:n], func(m merge) bool { return m.id != rest[0].id }) {
+			if err := p.checkTied(rest[:n]); err != nil {
+				return err
+			}
+			for _, m := range rest[:n] {
+				tied[p.names[m.id]] = m.id
+			}
 		}
-		made = made[n:]
+		rest = rest[n:]
+	}
+	for _, m := range made {
+		for _, part := range []string{m.left, m.right} {
+			if id, ok := tied[part]; ok && (p.scores[m.id] > p.scores[id] || p.scores[m.id] == p.scores[id] && !p.areRuns(id, m.id)) {
+				return fmt.Errorf("token %d (%q) has the score of another one, and token %d (%q), of which it is a part, has one as good: %s",
+					id, clip(p.names[id]), m.id, clip(p.names[m.id]), openCuts)
+			}
+		}
 	}
 	return nil
 }
 
-// checkTied is checkTies for pairs of one score.
+// checkTied looks, among the pairs that make pieces of one score, for two that can have a neighbour in common.
 func (p *pieces) checkTied(tied []merge) error {
-	if !slices.ContainsFunc(tied, func(m merge) bool { return m.id != tied[0].id }) {
-		return nil
-	}
 	endsWith := map[string][]int{} // by the right part two pieces, and one that is no run
 	for _, m := range tied {
 		with := endsWith[m.right]
@@ -139,14 +151,18 @@ func (p *pieces) checkTied(tied []merge) error {
 	}
 	for _, m := range tied {
 		for _, other := range endsWith[m.left] {
-			if other != m.id && !(p.isRun(m.id) && p.isRun(other)) {
-				return fmt.Errorf("tokens %d (%q) and %d (%q) have the same score, so that the file does not say for certain how texts are cut; %s",
-					other, clip(p.names[other]), m.id, clip(p.names[m.id]), advice)
+			if other != m.id && !p.areRuns(m.id, other) {
+				return fmt.Errorf("tokens %d (%q) and %d (%q) have the same score: %s", other, clip(p.names[other]), m.id, clip(p.names[m.id]), openCuts)
 			}
 		}
 	}
 	return nil
 }
+
+// openCuts ends errors about scores that do not decide.
+const openCuts = "the file does not say for certain how texts are cut; " + advice
+
+func (p *pieces) areRuns(a, b int) bool { return p.isRun(a) && p.isRun(b) }
 
 // isRun says that a piece is one character again and again.
 func (p *pieces) isRun(id int) bool {
