@@ -176,6 +176,7 @@ func TestTextTokens(t *testing.T) {
 		checkTextTokens(t, "../../model/tokenizer/testdata/"+name)
 	}
 	checkTextTokens(t, "../../model/gguf/testdata/llama3-bf16.gguf")
+	checkTextTokens(t, "../../model/tokenizer/testdata/spm-gguf.gguf")
 	if _, err := TextTokens(t.TempDir()); err == nil {
 		t.Error("an empty folder was accepted")
 	}
