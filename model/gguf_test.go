@@ -324,14 +324,14 @@ func TestGGUFLlama3Factors(t *testing.T) {
 	}
 }
 
-// A model ends at what the file calls its ends and at control tokens that are known as such, once each; a word that looks like one is none.
+// A model ends at what the file calls its ends and at added tokens that are known as such, once each; a word that looks like one is none.
 func TestGGUFEnds(t *testing.T) {
 	f := modeltest.GGUF(t, modeltest.Named(t, "mha"))
 	f.Keys["tokenizer.ggml.eos_token_id"], f.Keys["tokenizer.ggml.eot_token_id"] = uint32(1), uint32(2)
-	f.Keys["tokenizer.ggml.tokens"] = []string{"a", "<|end_of_text|>", "<|end|>", "<|eot_id|>", "<|im_end|>", "<|start|>"}
-	f.Keys["tokenizer.ggml.token_type"] = []int32{1, 3, 3, 3, 1, 3}
+	f.Keys["tokenizer.ggml.tokens"] = []string{"a", "<|end_of_text|>", "<|end|>", "<|eot_id|>", "<|im_end|>", "<|start|>", "<|endoftext|>", "<tool>"}
+	f.Keys["tokenizer.ggml.token_type"] = []int32{1, 3, 3, 3, 1, 3, 4, 4}
 	c, err := model.LoadConfig(ggufPath(t, f))
-	if want := []int32{1, 2, 3}; err != nil || !slices.Equal(c.EOS, want) {
+	if want := []int32{1, 2, 3, 6}; err != nil || !slices.Equal(c.EOS, want) {
 		t.Errorf("got ends %v, %v; want %v", c.EOS, err, want)
 	}
 }

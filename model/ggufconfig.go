@@ -121,16 +121,17 @@ func ggufHeadDim(k *gguf.Keys, c Config) (int, error) {
 }
 
 const (
-	bosKey      = "tokenizer.ggml.bos_token_id"
-	tokenTypes  = "tokenizer.ggml.token_type"
-	controlType = 3
+	bosKey          = "tokenizer.ggml.bos_token_id"
+	tokenTypes      = "tokenizer.ggml.token_type"
+	controlType     = 3
+	userDefinedType = 4 // older converters gave it to all added tokens of SentencePiece models
 )
 
-// endNames are control tokens that end an answer whatever the file calls its end: files name one end only, and a model that follows
+// endNames are added tokens that end an answer whatever the file calls its end: files name one end only, and a model that follows
 // instructions has that of a turn beside that of a text.
 var endNames = []string{"<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|im_end|>", "<|endoftext|>"}
 
-// ggufEnds are the ids that end a sequence: eos, eot and eom of the metadata, and the control tokens among endNames.
+// ggufEnds are the ids that end a sequence: eos, eot and eom of the metadata, and the added tokens among endNames.
 func ggufEnds(k *gguf.Keys) (ends []int32) {
 	add := func(id int32) {
 		if !slices.Contains(ends, id) {
@@ -144,7 +145,7 @@ func ggufEnds(k *gguf.Keys) (ends []int32) {
 	}
 	types := k.Ints(tokenTypes)
 	for id, token := range k.Texts("tokenizer.ggml.tokens") {
-		if id < len(types) && types[id] == controlType && slices.Contains(endNames, token) {
+		if id < len(types) && (types[id] == controlType || types[id] == userDefinedType) && slices.Contains(endNames, token) {
 			add(int32(id))
 		}
 	}

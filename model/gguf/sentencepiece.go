@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -61,8 +62,9 @@ func otherNormalizer(k *Keys) error {
 	return k.Err
 }
 
-// readPieces reads and checks the tokens. Those that the file names as begin, end or unknown are control tokens, or the unknown one, whatever
-// their type is there: converters differ.
+// readPieces reads and checks the tokens. Those that the file names as begin, end, unknown or padding are control tokens whatever their type,
+// and so are user-defined ones such as <|im_start|>: older converters gave that type to all added tokens, and what a user writes must not
+// become one of these.
 func readPieces(k *Keys) (*pieces, error) {
 	names, kinds, err := readNames(k)
 	if err != nil {
@@ -76,6 +78,11 @@ func readPieces(k *Keys) (*pieces, error) {
 		if id := k.Int(special.key, 0); k.Has(special.key) && id >= len(names) {
 			k.fail(special.key, "not a token")
 		} else if k.Has(special.key) && (kinds[id] == tokenNormal || kinds[id] == tokenUserDefined) && utf8.RuneCountInString(names[id]) > 1 {
+			kinds[id] = tokenControl
+		}
+	}
+	for id, name := range names {
+		if kinds[id] == tokenUserDefined && strings.HasPrefix(name, "<|") && strings.HasSuffix(name, "|>") {
 			kinds[id] = tokenControl
 		}
 	}

@@ -122,15 +122,15 @@ func TestSentencePieceEnds(t *testing.T) {
 	}
 }
 
-// Tokens that the file names as begin or end steer the model, whatever their type: no user spells them, a template does. Unused ids at the
+// Tokens that the file names as begin or end, and such as <|sep|>, steer the model, whatever their type: no user spells them, a template does. Unused ids at the
 // end have no token.
 func TestSentencePieceTypes(t *testing.T) {
 	types := slices.Clone(spmFile(t).Keys["tokenizer.ggml.token_type"].([]int32))
-	types[1], types[2] = 1, 4
+	types[1], types[2], types[5] = 1, 4, 4 // <s>, </s>, <|sep|>
 	tok := mustSPM(t, map[string]any{"token_type": types})
-	for id := range int32(6) {
-		if !tok.Special(id) {
-			t.Errorf("token %d (%q) is not special", id, tok.name(id))
+	for id := range int32(9) { // then <tool>, </tool> and two snowmen, which are words
+		if tok.Special(id) != (id < 6) {
+			t.Errorf("token %d (%q): special is %v", id, tok.name(id), tok.Special(id))
 		}
 	}
 	if got := tok.EncodeSegments([]chat.Segment{{Text: "<s>", Trusted: true}, {Text: "<s></s>"}}); got[0] != 1 || slices.Contains(got[1:], 1) || slices.Contains(got, 2) {
