@@ -66,7 +66,7 @@ func randomText(rng *rand.Rand, letters string, n int) string {
 func TestSentencePieceAgainstPlain(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var taken, refused [4]int
-	for i := range 400 {
+	for i := range 200 {
 		kind, letters := i%4, " abc"[:2+rng.IntN(3)]
 		names, scores, types := randomPieces(rng, letters, kind)
 		tok, err := LoadModel(writeGGUF(t, gguftest.File{Keys: map[string]any{"tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": names,
