@@ -13,7 +13,7 @@ rounds=${1:-40}
 seed=${2:-1}
 cc=${CC:-gcc}
 source=kernels/native
-levels=(plain avx2 avx512 vnni)
+levels=(plain avx2 avxvnni avx512 vnni)
 to=$(mktemp -d)
 trap 'rm -rf "$to"' EXIT
 mapfile -t files < <(kernel_files)

@@ -29,7 +29,7 @@ func (f *formFlags) add(c *cobra.Command) {
 // addKernels adds what is said of native kernels whatever the form.
 func (f *formFlags) addKernels(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&f.level, "kernel-level", "auto", "instruction set of native kernels: plain, avx2, avx512 or vnni; auto = the best that there is")
+	flags.StringVar(&f.level, "kernel-level", "auto", "instruction set of native kernels: plain, avx2, avxvnni, avx512 or vnni; auto = the best that there is")
 	flags.IntVar(&f.threads, "kernel-threads", 0, "threads of native kernels; 0 = one for each processor")
 }
 

@@ -1,9 +1,11 @@
-// The inner loops in vectors of LANES floats: included once for each level, behind its target. INTS says how 8-bit products are made.
+// The inner loops in vectors of LANES floats: included once for each level, behind its target. INTS says whether there are vectors of bytes, DOT4 names
+// the instruction that adds products of four bytes to a word, if there is one.
 #include "kernels.h"
 #include <math.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline)) // a function of its own: in one large one GCC runs out of registers
 typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
@@ -48,17 +50,30 @@ INLINE vf exponential(vf x) {
   return choose(gone, (vf){}, (vf)((vi)p + (n << 23)));
 }
 
-// ---- products of f32 activations: tiles of ROWS rows by a panel, BAND rows of `in` at a time so that those stay in the first cache. Sums go
-// on in y from band to band, in the order of `in`, however many rows there are.
-enum { VECTORS = PANEL / LANES, ROWS = LANES == 16 ? 8 : LANES == 8 ? 3 : 1, BAND = 128 };
+// ---- products of f32 activations: tiles of ROWS rows by a panel, a band of rows of `in` at a time that stays in the second cache, or with FEW
+// rows in the first. Sums go on in y from band to band, in the order of `in`, however many rows there are.
+enum { VECTORS = PANEL / LANES, ROWS = LANES == 16 ? 8 : LANES == 8 ? 3 : 1, FEW = 16, BAND = 128, LONG_BAND = 1024, LINE = 64 };
 
-INLINE void tile_f32(const float *w, const float *x, int64_t stride, int64_t from, int64_t to, float *y, int64_t ld, int rows) {
+// asked_for is where a tile that begins at row i has the memory fetch lines of the next band, or 0. A processor fetches ahead of what it reads, but
+// of few rows most time goes to reading the same band again. So the first two tiles ask, each for every other line, at the pace of their own loop.
+INLINE const char *asked_for(const void *next, int64_t i, int64_t rows, int64_t at_most) {
+  return rows > at_most && rows <= FEW && i <= at_most ? (const char *)next + i / at_most * LINE : 0;
+}
+
+INLINE void ask(const char *next, int64_t bytes) { // from next on, every other line
+  if (next) __builtin_prefetch(next + bytes / (2 * LINE) * (2 * LINE), 0, 1);
+}
+
+// tile_f32 asks for `pace` bytes a row of `in`.
+INLINE void tile_f32(const float *w, const char *next, int64_t pace, const float *x, int64_t stride, int64_t from, int64_t to, float *y, int64_t ld,
+                     int rows) {
   vf sum[ROWS][VECTORS];
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < VECTORS; v++) sum[r][v] = from ? load(y + r * ld + v * LANES) : (vf){};
   for (int64_t k = from; k < to; k++) {
     vf a[ROWS];
     for (int r = 0; r < rows; r++) a[r] = all(x[r * stride + k]);
+    ask(next, (k - from) * pace);
     for (int v = 0; v < VECTORS; v++) {
       vf b = load(w + k * PANEL + v * LANES);
       for (int r = 0; r < rows; r++) sum[r][v] += a[r] * b;
@@ -112,10 +127,11 @@ INLINE void tile_bf16(const uint32_t *w, const float *x, int64_t stride, int64_t
   } while (0)
 
 // product_rows is product of f32, of rows that lie `stride` apart.
-static void product_rows(const float *w, const float *x, int64_t stride, int64_t rows, int64_t in, float *y, int64_t ld) {
-  for (int64_t from = 0; from < in; from += BAND) {
-    int64_t to = from + BAND < in ? from + BAND : in;
-    EACH_TILE(tile_f32, rows, ROWS, w, x + i * stride, stride, from, to, y + i * ld, ld);
+APART void product_rows(const float *w, const float *x, int64_t stride, int64_t rows, int64_t in, float *y, int64_t ld) {
+  int64_t band = rows > FEW ? LONG_BAND : BAND;
+  for (int64_t from = 0; from < in; from += band) {
+    int64_t to = from + band < in ? from + band : in;
+    EACH_TILE(tile_f32, rows, ROWS, w, asked_for(w + to * PANEL, i, rows, ROWS), 2 * LINE, x + i * stride, stride, from, to, y + i * ld, ld);
   }
 }
 
@@ -129,7 +145,7 @@ static void widened(const uint32_t *w, int64_t from, int64_t to, float *band) {
     }
 }
 
-static void product_bf16(const uint32_t *w, const float *x, int64_t rows, int64_t in, float *y, int64_t ld) {
+APART void product_bf16(const uint32_t *w, const float *x, int64_t rows, int64_t in, float *y, int64_t ld) {
   float band[BAND * PANEL] __attribute__((aligned(64)));
   for (int64_t from = 0; from < in; from += BAND) {
     int64_t to = from + BAND < in ? from + BAND : in;
@@ -138,24 +154,25 @@ static void product_bf16(const uint32_t *w, const float *x, int64_t rows, int64_
       continue;
     }
     widened(w, from, to, band);
-    EACH_TILE(tile_f32, rows, ROWS, band - from * PANEL, x + i * in, in, from, to, y + i * ld, ld);
+    EACH_TILE(tile_f32, rows, ROWS, band - from * PANEL, asked_for(w + to / 2 * PANEL, i, rows, ROWS), LINE, x + i * in, in, from, to, y + i * ld, ld);
   }
 }
 
-// ---- products of rounded activations. A block is 32 f16 scales, then for each 4 (I8) or 8 (I4) rows of `in` a 32-bit word for each column:
-// of I8 one byte a row; of I4 the first four rows in the low halves of the bytes, the others in the high halves, each plus 8.
+// ---- products of rounded activations. A block is 32 f16 scales, then for each 4 (I8) or 8 (I4) rows of `in` a 32-bit word for each column: of I8 a
+// byte a row, plus 128; of I4 the first four rows in the low halves of the bytes, the others in the high halves, plus 8. Instructions want one
+// side unsigned; what was added is taken off with the sum of the activations.
 enum { BLOCK_I8 = 2 * PANEL + BLOCK * PANEL, BLOCK_I4 = 2 * PANEL + BLOCK * PANEL / 2 };
 
 #if INTS == 0 // one by one
-static void product_i8(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) {
+APART void product_i8(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) {
   for (int64_t i = 0; i < rows; i++) {
     float sum[PANEL] = {0};
     for (int64_t b = 0; b < in / BLOCK; b++) {
       const uint16_t *scales = (const uint16_t *)(w + b * BLOCK_I8);
-      const int8_t *q = (const int8_t *)(scales + PANEL);
+      const uint8_t *q = (const uint8_t *)(scales + PANEL);
       const Rounded *a = x + i * (in / BLOCK) + b;
       for (int c = 0; c < PANEL; c++) {
-        int32_t s = 0;
+        int32_t s = -128 * a->sum;
         for (int k = 0; k < BLOCK; k++) s += a->q[k] * q[(k / 4 * PANEL + c) * 4 + k % 4];
         sum[c] += (float)s * (from_half(scales[c]) * a->scale);
       }
@@ -164,7 +181,7 @@ static void product_i8(const char *w, const Rounded *x, int64_t rows, int64_t in
   }
 }
 
-static void product_i4(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) {
+APART void product_i4(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) {
   for (int64_t i = 0; i < rows; i++) {
     float sum[PANEL] = {0};
     for (int64_t b = 0; b < in / BLOCK; b++) {
@@ -181,80 +198,127 @@ static void product_i4(const char *w, const Rounded *x, int64_t rows, int64_t in
   }
 }
 #else
-enum { INT_ROWS = 2, EIGHTS = PANEL / 8 };
-typedef float v8 __attribute__((vector_size(32)));
-typedef float v8_any __attribute__((vector_size(32), aligned(4), may_alias));
+// In vectors of words, a word a column. DOT4 adds products of four bytes to a word. Where it is missing a product goes to 16 bits, which hold two
+// of I8 if both sides are signed (then the signs of one go to the other), and all of I4 in a block: 16 of at most 15*127.
+#ifdef DOT4
+enum { WORDS = LANES, ROWS_I8 = LANES == 16 ? 6 : 4, VECTORS_I8 = 2 };
+#else
+enum { WORDS = 8, ROWS_I8 = 2, VECTORS_I8 = 4 };
+#endif
+enum { COLUMNS = PANEL / WORDS, ROWS_I4 = WORDS == 16 ? 6 : 4, VECTORS_I4 = 2, BAND_I4 = 16 };
+#if defined(DOT4) && LANES == 16
+typedef __m512i vb;
+#else
+typedef __m256i vb;
+#endif
+typedef int32_t vw __attribute__((vector_size(4 * WORDS)));
+typedef int16_t vs __attribute__((vector_size(4 * WORDS)));
+typedef float vwf __attribute__((vector_size(4 * WORDS)));
+typedef int32_t vw_any __attribute__((vector_size(4 * WORDS), aligned(4), may_alias));
+typedef float vwf_any __attribute__((vector_size(4 * WORDS), aligned(4), may_alias));
 
-INLINE __m256i word(const int8_t *q) { // four activations in every 32 bits
+INLINE vw word(const int8_t *q) { // four activations in every word
   int32_t x;
   memcpy(&x, q, 4);
-  return _mm256_set1_epi32(x);
+  return x - (vw){};
 }
 
-// dot4 adds a.b of each four bytes to s, for |a| and |b| up to 127.
-INLINE __m256i dot4(__m256i s, __m256i a, __m256i size_of_a, __m256i b) {
-#if INTS == 2
-  return _mm256_dpbusd_epi32(s, size_of_a, _mm256_sign_epi8(b, a));
-#else
-  __m256i pairs = _mm256_maddubs_epi16(size_of_a, _mm256_sign_epi8(b, a)); // at most 2*127*127 < 2^15
-  return _mm256_add_epi32(s, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+// held keeps the compiler from making all products first and all sums then, for which there are not registers.
+INLINE vw held(vw x) {
+#if !defined(EMULATED)
+  __asm__("" : "+v"(x));
 #endif
+  return x;
 }
 
-INLINE void scaled(v8 *sum, __m256i s, const uint16_t *scales, float scale) {
-  v8 w = (v8)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)scales));
-  *sum += (v8)_mm256_cvtepi32_ps(s) * (w * scale);
+// added_i8 adds u.x of each four bytes to s; added_i4 does, in words or in pairs of 16 bits, of which whole_i4 makes words. u has OFFSET_I8, or 8,
+// too much.
+#ifdef DOT4
+enum { OFFSET_I8 = 128 };
+INLINE vw added_i8(vw s, vw u, vw x) { return (vw)DOT4((vb)s, (vb)u, (vb)x); }
+INLINE vw added_i4(vw s, vw u, vw x) { return (vw)DOT4((vb)s, (vb)u, (vb)x); }
+INLINE vw whole_i4(vw s) { return s; }
+#else
+enum { OFFSET_I8 = 0 };
+INLINE vw added_i8(vw s, vw u, vw x) {
+  vb w = (vb)(u ^ (int32_t)0x80808080), pairs = _mm256_maddubs_epi16(_mm256_abs_epi8((vb)x), _mm256_sign_epi8(w, (vb)x)); // at most 2*127*127
+  return s + (vw)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+INLINE vw added_i4(vw s, vw u, vw x) { return held((vw)((vs)s + (vs)_mm256_maddubs_epi16((vb)u, (vb)x))); }
+INLINE vw whole_i4(vw s) { return (vw)_mm256_madd_epi16((vb)s, _mm256_set1_epi16(1)); }
+#endif
+
+// scaled is s times the scales of a block, from column on, and that of activations.
+INLINE vwf scaled(vw s, const char *block, int column, float scale) {
+  union {
+    __m256 eights[WORDS / 8];
+    vwf all;
+  } scales;
+  for (int i = 0; i < WORDS / 8; i++) scales.eights[i] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(block + 2 * column + 16 * i)));
+  return __builtin_convertvector(s, vwf) * (scales.all * scale);
 }
 
 INLINE void tile_i8(const char *w, const Rounded *x, int64_t blocks, float *y, int64_t ld, int rows) {
-  v8 sum[INT_ROWS][EIGHTS] = {};
-  for (int64_t b = 0; b < blocks; b++, w += BLOCK_I8) {
-    const __m256i *q = (const __m256i *)(w + 2 * PANEL);
-    __m256i s[INT_ROWS][EIGHTS] = {};
-    for (int g = 0; g < BLOCK / 4; g++)
-      for (int r = 0; r < rows; r++) {
-        __m256i a = word(x[r * blocks + b].q + 4 * g), size = _mm256_abs_epi8(a);
-        for (int v = 0; v < EIGHTS; v++) s[r][v] = dot4(s[r][v], a, size, _mm256_loadu_si256(q + g * EIGHTS + v));
-      }
-    for (int r = 0; r < rows; r++)
-      for (int v = 0; v < EIGHTS; v++) scaled(&sum[r][v], s[r][v], (const uint16_t *)w + 8 * v, x[r * blocks + b].scale);
-  }
+  vwf sum[ROWS_I8][COLUMNS] = {};
+  for (int64_t b = 0; b < blocks; b++, w += BLOCK_I8)
+    for (int from = 0; from < COLUMNS; from += VECTORS_I8) {
+      const vw_any *words = (const vw_any *)(w + 2 * PANEL) + from;
+      vw s[ROWS_I8][VECTORS_I8] = {};
+      for (int g = 0; g < BLOCK / 4; g++)
+        for (int r = 0; r < rows; r++)
+          for (int v = 0; v < VECTORS_I8; v++) s[r][v] = added_i8(s[r][v], words[g * COLUMNS + v], word(x[r * blocks + b].q + 4 * g));
+      for (int r = 0; r < rows; r++)
+        for (int v = 0; v < VECTORS_I8; v++)
+          sum[r][from + v] += scaled(s[r][v] - OFFSET_I8 * x[r * blocks + b].sum, w, (from + v) * WORDS, x[r * blocks + b].scale);
+    }
   for (int r = 0; r < rows; r++)
-    for (int v = 0; v < EIGHTS; v++) *(v8_any *)(y + r * ld + 8 * v) = sum[r][v];
+    for (int v = 0; v < COLUMNS; v++) *(vwf_any *)(y + r * ld + v * WORDS) = sum[r][v];
 }
 
-INLINE void tile_i4(const char *w, const Rounded *x, int64_t blocks, float *y, int64_t ld, int rows) {
-  const __m256i low = _mm256_set1_epi8(15);
-  v8 sum[INT_ROWS][EIGHTS] = {};
-  for (int64_t b = 0; b < blocks; b++, w += BLOCK_I4) {
-    const __m256i *q = (const __m256i *)(w + 2 * PANEL);
-    __m256i s[INT_ROWS][EIGHTS] = {}; // of 16 bits: 16 products of at most 15*127 each
-    for (int g = 0; g < BLOCK / 8; g++)
-      for (int v = 0; v < EIGHTS; v++) {
-        __m256i both = _mm256_loadu_si256(q + g * EIGHTS + v), a = _mm256_and_si256(both, low), b4 = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
-        for (int r = 0; r < rows; r++) {
-          const int8_t *xq = x[r * blocks + b].q + 8 * g;
-          s[r][v] = _mm256_add_epi16(s[r][v], _mm256_add_epi16(_mm256_maddubs_epi16(a, word(xq)), _mm256_maddubs_epi16(b4, word(xq + 4))));
+// tile_i4 adds blocks [from, to) to y, asking for the next ones.
+INLINE void tile_i4(const char *w, const char *next, const Rounded *x, int64_t blocks, int64_t from, int64_t to, float *y, int64_t ld, int rows) {
+  const int each = rows > 2 ? VECTORS_I4 : COLUMNS, pace = BLOCK_I4 / (BLOCK / 8 * COLUMNS / each);
+  vwf sum[ROWS_I4][COLUMNS];
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < COLUMNS; v++) sum[r][v] = from ? (vwf) * (const vwf_any *)(y + r * ld + v * WORDS) : (vwf){};
+  for (int64_t b = from; b < to; b++) {
+    const char *block = w + b * BLOCK_I4;
+    for (int at = 0; at < COLUMNS; at += each) {
+      const vw_any *words = (const vw_any *)(block + 2 * PANEL) + at;
+      vw s[ROWS_I4][COLUMNS] = {};
+#pragma GCC unroll 1
+      for (int g = 0; g < BLOCK / 8; g++) {
+        ask(next, (b - from) * BLOCK_I4 + (at / each * BLOCK / 8 + g) * pace);
+        vw low[COLUMNS], high[COLUMNS];
+        for (int v = 0; v < each; v++) {
+          vw both = words[g * COLUMNS + v];
+          low[v] = both & 0x0f0f0f0f, high[v] = both >> 4 & 0x0f0f0f0f;
         }
+        for (int r = 0; r < rows; r++)
+          for (int v = 0; v < each; v++) {
+            const int8_t *q = x[r * blocks + b].q + 8 * g;
+            s[r][v] = added_i4(added_i4(s[r][v], low[v], word(q)), high[v], word(q + 4));
+          }
       }
-    for (int r = 0; r < rows; r++) {
-      const Rounded *a = x + r * blocks + b;
-      for (int v = 0; v < EIGHTS; v++) {
-        __m256i whole = _mm256_sub_epi32(_mm256_madd_epi16(s[r][v], _mm256_set1_epi16(1)), _mm256_set1_epi32(8 * a->sum));
-        scaled(&sum[r][v], whole, (const uint16_t *)w + 8 * v, a->scale);
-      }
+      for (int r = 0; r < rows; r++)
+        for (int v = 0; v < each; v++)
+          sum[r][at + v] += scaled(whole_i4(s[r][v]) - 8 * x[r * blocks + b].sum, block, (at + v) * WORDS, x[r * blocks + b].scale);
     }
   }
   for (int r = 0; r < rows; r++)
-    for (int v = 0; v < EIGHTS; v++) *(v8_any *)(y + r * ld + 8 * v) = sum[r][v];
+    for (int v = 0; v < COLUMNS; v++) *(vwf_any *)(y + r * ld + v * WORDS) = sum[r][v];
 }
 
-static void product_i8(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) {
-  EACH_TILE(tile_i8, rows, INT_ROWS, w, x + i * (in / BLOCK), in / BLOCK, y + i * ld, ld);
+APART void product_i8(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) {
+  EACH_TILE(tile_i8, rows, ROWS_I8, w, x + i * (in / BLOCK), in / BLOCK, y + i * ld, ld);
 }
 
-static void product_i4(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) {
-  EACH_TILE(tile_i4, rows, INT_ROWS, w, x + i * (in / BLOCK), in / BLOCK, y + i * ld, ld);
+APART void product_i4(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) {
+  int64_t blocks = in / BLOCK;
+  for (int64_t from = 0; from < blocks; from += BAND_I4) {
+    int64_t to = from + BAND_I4 < blocks ? from + BAND_I4 : blocks;
+    EACH_TILE(tile_i4, rows, ROWS_I4, w, asked_for(w + to * BLOCK_I4, i, rows, ROWS_I4), x + i * blocks, blocks, from, to, y + i * ld, ld);
+  }
 }
 #endif
 

@@ -64,7 +64,12 @@ typedef struct {
   void (*gates_backward)(const float *g, const float *u, const float *d_y, int64_t n, float *d_g, float *d_u);
 } Kernels;
 
-extern const Kernels kernels_plain, kernels_avx2, kernels_avx512, kernels_vnni;
+// Compilers before GCC 11 and clang 12 do not know AVX-VNNI.
+#if defined(EMULATED) || (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
+#define KNOWS_AVXVNNI 1
+#endif
+
+extern const Kernels kernels_plain, kernels_avx2, kernels_avxvnni, kernels_avx512, kernels_vnni;
 const Kernels *kernels(void); // those of level()
 
 // For a span the scores of all queries, then a page as floats, which has at most SPAN positions; for attend two of sums, too.

@@ -10,7 +10,8 @@
 #include <immintrin.h>
 #endif
 #define LANES 16
-#define INTS 2
+#define INTS 1
+#define DOT4 _mm512_dpbusd_epi32
 #include "body.h"
 MAKE(vnni);
 #if defined(__clang__) && !defined(EMULATED)

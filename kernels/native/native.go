@@ -15,6 +15,7 @@ import "C"
 
 import (
 	"fmt"
+	"strings"
 	"unsafe"
 
 	"astro/internal/device"
@@ -155,26 +156,37 @@ func PageBytes(kind Pages, pageTokens, headDim int) int {
 // Level is an instruction set.
 type Level int
 
-// The levels; each has all that the ones before it have.
+// The levels, from slow to fast.
 const (
 	Plain Level = iota
 	AVX2
+	AVXVNNI // AVX2 with products of bytes in one instruction
 	AVX512
-	VNNI
+	VNNI // AVX-512 with products of bytes in one instruction
 )
 
-var levelNames = []string{"plain", "avx2", "avx512", "vnni"}
+var levelNames = []string{"plain", "avx2", "avxvnni", "avx512", "vnni"}
 
 // String is the level's name.
 func (l Level) String() string { return levelNames[l] }
 
-// Best is the best level that this processor has; Used the one in use.
+// Levels are those that this processor has, from slow to fast.
+func Levels() (has []Level) {
+	for l := range Level(len(levelNames)) {
+		if C.has_level(C.int(l)) != 0 {
+			has = append(has, l)
+		}
+	}
+	return has
+}
+
+// Best is the best level that this processor has.
 func Best() Level { return Level(C.best_level()) }
 
 // Used is the level in use: Best, unless Use said another.
 func Used() Level { return Level(C.level()) }
 
-// Use makes a lower level than the best the one in use, for tests and for finding faults.
+// Use makes another level than the best the one in use, for tests and for finding faults.
 func Use(name string) error {
 	for i, n := range levelNames {
 		if n != name {
@@ -185,7 +197,7 @@ func Use(name string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("native kernels: no level %q; want plain, avx2, avx512 or vnni", name)
+	return fmt.Errorf("native kernels: no level %q; want one of %s", name, strings.Join(levelNames, ", "))
 }
 
 // SetThreads bounds the threads that share an operation, the caller's among them. Results do not depend on it.

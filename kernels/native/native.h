@@ -16,8 +16,8 @@ enum { WEIGHTS_F32, WEIGHTS_BF16, WEIGHTS_I8, WEIGHTS_I4, WEIGHTS_KINDS };
 // How pages hold keys and values. I8 has an f32 scale for each position behind a page's bytes.
 enum { PAGES_F32, PAGES_BF16, PAGES_F16, PAGES_I8, PAGES_KINDS };
 
-// What the processor can do, each level with the ones before it.
-enum { LEVEL_PLAIN, LEVEL_AVX2, LEVEL_AVX512, LEVEL_VNNI, LEVELS };
+// What the processor can do: each level with the ones before it, but that AVX-512 may lack AVX-VNNI.
+enum { LEVEL_PLAIN, LEVEL_AVX2, LEVEL_AVXVNNI, LEVEL_AVX512, LEVEL_VNNI, LEVELS };
 
 typedef struct {
   int64_t weights; // WEIGHTS_...
@@ -91,6 +91,7 @@ void set_threads(int n);
 int threads(void);
 
 // The level in use: the best that the processor can do, or what set_level was told.
+int has_level(int level);
 int best_level(void);
 int level(void);
 int set_level(int level); // 0 if the processor cannot

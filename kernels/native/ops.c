@@ -327,7 +327,7 @@ static void from_head(const Model *m, const char *packed, int64_t token, float *
     switch (w) {
     case WEIGHTS_F32: y[k] = ((const float *)panel)[k * PANEL + c]; break;
     case WEIGHTS_BF16: y[k] = from_bf16(((const uint16_t *)panel)[(k / 2 * PANEL + c) * 2 + k % 2]); break;
-    case WEIGHTS_I8: y[k] = scale * (float)(int8_t)q[(i / 4 * PANEL + c) * 4 + i % 4]; break;
+    case WEIGHTS_I8: y[k] = scale * (float)(q[(i / 4 * PANEL + c) * 4 + i % 4] - 128); break;
     case WEIGHTS_I4: y[k] = scale * (float)((q[(i / 8 * PANEL + c) * 4 + i % 4] >> (i % 8 / 4 * 4) & 15) - 8); break;
     }
   }

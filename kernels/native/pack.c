@@ -47,7 +47,7 @@ static void pack_bf16(const float *column, int64_t in, int64_t ld, uint32_t *to)
 // larger is what lies farther from 0, or NaN: weights that are not finite get a scale that is not, and so does every product with them.
 static float larger(float a, float b) { return a != a || fabsf(a) >= fabsf(b) ? a : b; }
 
-// pack_i8 is Q8_0 of llama.cpp with the scale of each column's block beside its neighbours'.
+// pack_i8 is Q8_0 of llama.cpp with the scale of each column's block beside its neighbours', and 128 added.
 static void pack_i8(const float *column, int64_t in, int64_t ld, char *to, int c) {
   for (int64_t b = 0; b < in / BLOCK; b++, column += BLOCK * ld, to += 2 * PANEL + BLOCK * PANEL) {
     float most = 0;
@@ -55,10 +55,10 @@ static void pack_i8(const float *column, int64_t in, int64_t ld, char *to, int c
     uint16_t scale = to_half(most / 127);
     float by = from_half(scale) > 0 ? 1 / from_half(scale) : 0;
     memcpy(to + 2 * c, &scale, 2);
-    int8_t *q = (int8_t *)to + 2 * PANEL;
+    uint8_t *q = (uint8_t *)to + 2 * PANEL;
     for (int k = 0; k < BLOCK; k++) {
       float x = rintf(column[k * ld] * by);
-      q[(k / 4 * PANEL + c) * 4 + k % 4] = (int8_t)(x > 127 ? 127 : x >= -127 ? x : -127);
+      q[(k / 4 * PANEL + c) * 4 + k % 4] = (uint8_t)(128 + (x > 127 ? 127 : x >= -127 ? x : -127));
     }
   }
 }

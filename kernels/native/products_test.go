@@ -18,7 +18,7 @@ func atEachLevel(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	used := Used()
 	t.Cleanup(func() { use(t, used) })
-	for l := Plain; l <= Best(); l++ {
+	for _, l := range Levels() {
 		t.Run(l.String(), func(t *testing.T) {
 			use(t, l)
 			test(t)
@@ -101,7 +101,7 @@ func at(w Weights, packed []byte, in, k, c int) float32 {
 	case Int8:
 		from := (first*in/block + k/block) * (2*panel + block*panel)
 		i := k % block
-		return fromHalf(word(from+2*column)) * float32(int8(packed[from+2*panel+(i/4*panel+column)*4+i%4]))
+		return fromHalf(word(from+2*column)) * (float32(packed[from+2*panel+(i/4*panel+column)*4+i%4]) - 128)
 	}
 	from := (first*in/block + k/block) * (2*panel + block*panel/2)
 	i := k % block

@@ -20,7 +20,7 @@ func atEachLevel(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	used := native.Used().String()
 	t.Cleanup(func() { useLevel(t, used) })
-	for l := native.Plain; l <= native.Best(); l++ {
+	for _, l := range native.Levels() {
 		t.Run(l.String(), func(t *testing.T) {
 			useLevel(t, l.String())
 			test(t)

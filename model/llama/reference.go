@@ -49,8 +49,8 @@ func unpackBlocks(bytes *Node, panels, blocks int, values func(bytes *Node, pane
 }
 
 func unpackInt8(bytes *Node, panels, blocks int) *Node {
-	q := bytesAs(bytes, dtypes.Int8, panels, blocks, block/4, panel, 4)
-	return Reshape(TransposeAllAxes(q, 0, 1, 2, 4, 3), panels, blocks, block, panel)
+	q := ConvertDType(Reshape(bytes, panels, blocks, block/4, panel, 4), dtypes.Int32)
+	return AddScalar(Reshape(TransposeAllAxes(q, 0, 1, 2, 4, 3), panels, blocks, block, panel), -128)
 }
 
 func unpackInt4(bytes *Node, panels, blocks int) *Node {

@@ -5,3 +5,4 @@
 #include <simde/x86/avx2.h>
 #include <simde/x86/avx512/dpbusd.h>
 #include <simde/x86/f16c.h>
+#define _mm256_dpbusd_avx_epi32 simde_mm256_dpbusd_epi32

@@ -212,7 +212,7 @@ int main(int argc, char **argv) {
   uint64_t first = argc > 2 ? strtoull(argv[2], 0, 10) : 1;
   for (long i = 0; i < rounds; i++) {
     seed = (first + (uint64_t)i) * 0x2545f4914f6cdd1du;
-    set_level((int)below(best_level() + 1));
+    while (!set_level((int)below(LEVELS))) {}
     many = (int)(2 + below(3));
     products(), norms(), gates(), attention_of_segments();
   }
