@@ -57,7 +57,7 @@ enum { VECTORS = PANEL / LANES, ROWS = LANES == 16 ? 8 : LANES == 8 ? 3 : 1, FEW
 // asked_for is where a tile that begins at row i has the memory fetch lines of the next band, or 0. A processor fetches ahead of what it reads, but
 // of few rows most time goes to reading the same band again. So the first two tiles ask, each for every other line, at the pace of their own loop.
 INLINE const char *asked_for(const void *next, int64_t i, int64_t rows, int64_t at_most) {
-  return rows > at_most && rows <= FEW && i <= at_most ? (const char *)next + i / at_most * LINE : 0;
+  return rows > at_most && i <= at_most ? (const char *)next + i / at_most * LINE : 0;
 }
 
 INLINE void ask(const char *next, int64_t bytes) { // from next on, every other line
@@ -128,10 +128,11 @@ INLINE void tile_bf16(const uint32_t *w, const float *x, int64_t stride, int64_t
 
 // product_rows is product of f32, of rows that lie `stride` apart.
 APART void product_rows(const float *w, const float *x, int64_t stride, int64_t rows, int64_t in, float *y, int64_t ld) {
-  int64_t band = rows > FEW ? LONG_BAND : BAND;
+  int many = rows > FEW;
+  int64_t band = many ? LONG_BAND : BAND;
   for (int64_t from = 0; from < in; from += band) {
     int64_t to = from + band < in ? from + band : in;
-    EACH_TILE(tile_f32, rows, ROWS, w, asked_for(w + to * PANEL, i, rows, ROWS), 2 * LINE, x + i * stride, stride, from, to, y + i * ld, ld);
+    EACH_TILE(tile_f32, rows, ROWS, w, many ? 0 : asked_for(w + to * PANEL, i, rows, ROWS), 2 * LINE, x + i * stride, stride, from, to, y + i * ld, ld);
   }
 }
 
