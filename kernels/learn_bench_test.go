@@ -31,6 +31,8 @@ func BenchmarkLearning(b *testing.B) {
 		}
 		of("gate and up", native, plain, 2, f32(n, c.width), f32(c.width, 2*c.ffn))
 		of("down", native, plain, 2, f32(n, c.ffn), f32(c.ffn, c.width))
+		of("down with a change of rank 16", func(in []*Node) *Node { return changed(in).Dense(in[0]) }, func(in []*Node) *Node { return changed(in).Product(in[0]) }, 3,
+			f32(n, c.ffn), f32(c.ffn, 16), f32(16, c.width), f32(c.ffn, c.width))
 		of("norm", func(in []*Node) *Node { return NormRows(in[0], in[1], 1e-5) }, func(in []*Node) *Node { return RMSNorm(in[0], in[1], 1e-5) }, 2,
 			f32(n, c.width), shapes.Make(dtypes.Float32, c.width))
 		of("gate", func(in []*Node) *Node { return GateRows(in[0]) }, func(in []*Node) *Node { return Gated(in[0]) }, 1, f32(n, 2*c.ffn))
@@ -40,6 +42,8 @@ func BenchmarkLearning(b *testing.B) {
 			}, 1, f32(n, all), ids, ids, angles, angles)
 	}
 }
+
+func changed(in []*Node) Matrix { return Matrix{Values: in[3], Change: LowRank{in[1], in[2]}} }
 
 func ones(segments *Node) *Node { return AddScalar(segments, 1) }
 

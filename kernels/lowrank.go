@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"astro/internal/device"
+	"astro/kernels/native"
 
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -31,20 +32,50 @@ func changedProduct(in []*Node) []*Node {
 	return []*Node{Add(y, ConvertDType(Sub(z, StopGradient(z)), y.DType()))}
 }
 
-// changedBackward are the gradients: with d the adjoint of the result, d (w + a b)' of x, x' (d b') of a and (x a)' d of b.
+// dense is x times w and the change, in f32 and of many rows: native functions, which add the change to a panel of w at a time.
+func (l LowRank) dense(x, w *Node) *Node {
+	backward := func(in []*Node) []*Node {
+		x, w, a, b, d := in[0], in[1], in[2], in[3], in[4]
+		toX := device.CallNative(device.NativeCall{Name: "changed_to_x", Target: native.TargetChangedToX}, changedToX, d, w, a, b)
+		toChange := device.CallNative(device.NativeCall{Name: "changed_to_change", Target: native.TargetChangedToChange}, changedToChange, x, a, b, d)
+		return []*Node{toX[0], frozen(w), toChange[0], toChange[1]}
+	}
+	return device.CallNative(device.NativeCall{Name: "changed", Target: native.TargetChanged, Backward: backward}, changedProduct, x, w, l.A, l.B)[0]
+}
+
+// changedBackward are the gradients of changedProduct, from its operands and d, the adjoint of the result.
 func changedBackward(in []*Node) []*Node {
 	x, w, a, b, d := in[0], in[1], in[2], in[3], in[4]
-	of := func(equation string, result dtypes.DType, left, right *Node) *Node {
-		if x.DType() == dtypes.BFloat16 {
-			return rounded(equation, result, left, right)
-		}
-		return einsum(equation, result, left, right)
+	toX, toChange := changedToX([]*Node{d, w, a, b}), changedToChange([]*Node{x, a, b, d})
+	return []*Node{toX[0], frozen(w), toChange[0], toChange[1]}
+}
+
+// changedToX is the gradient of x, d (w + a b)'.
+func changedToX(in []*Node) []*Node {
+	d, w, change := in[0], in[1], LowRank{in[2], in[3]}
+	return []*Node{einsumIn(d.DType(), halfProduct.toLeft, d.DType(), d, change.neededFor(d).AddedTo(w))}
+}
+
+// changedToChange are the gradients of a, x' (d b'), and of b, (x a)' d.
+func changedToChange(in []*Node) []*Node {
+	x, a, b, d := in[0], in[1], in[2], in[3]
+	of := func(equation string, left, right *Node) *Node {
+		return einsumIn(x.DType(), equation, dtypes.Float32, left, right)
 	}
-	toX := of(halfProduct.toLeft, x.DType(), d, LowRank{a, b}.neededFor(d).AddedTo(w))
-	toA := of("ri,rk->ik", dtypes.Float32, x, of("ro,ko->rk", dtypes.Float32, d, b))
-	toB := of("rk,ro->ko", dtypes.Float32, of("ri,ik->rk", dtypes.Float32, x, a), d)
-	frozen := ConvertDType(zeros32(w.Graph(), w.Shape().Dimensions...), w.DType()) // read by nobody
-	return []*Node{toX, frozen, toA, toB}
+	return []*Node{of("ri,rk->ik", x, of("ro,ko->rk", d, b)), of("rk,ro->ko", of("ri,ik->rk", x, a), d)}
+}
+
+// einsumIn is an Einsum of operands that are rounded where the dtype of hidden states is bf16.
+func einsumIn(dtype dtypes.DType, equation string, result dtypes.DType, left, right *Node) *Node {
+	if dtype == dtypes.BFloat16 {
+		return rounded(equation, result, left, right)
+	}
+	return einsum(equation, result, left, right)
+}
+
+// frozen is the gradient of what is not trained: nobody reads it.
+func frozen(w *Node) *Node {
+	return ConvertDType(zeros32(w.Graph(), w.Shape().Dimensions...), w.DType())
 }
 
 // neededFor is the change, which waits for x. What is made of it is the same each time: a compiler would keep it, as large as the matrices, from a

@@ -29,10 +29,13 @@ func (m Matrix) Product(x *Node) *Node {
 	return Product(x, m.Values)
 }
 
-// Dense is Product of f32, of many rows and without a gradient to 8 bits; it is a native function where there is no Change.
+// Dense is Product of f32 and of many rows, by native functions; of 8 bits it is the graph's, without a gradient.
 func (m Matrix) Dense(x *Node) *Node {
-	if m.Scales != nil || m.Change.A != nil {
+	switch {
+	case m.Scales != nil:
 		return m.Product(x)
+	case m.Change.A != nil:
+		return m.Change.dense(x, m.Values)
 	}
 	return Dense(x, m.Values)
 }

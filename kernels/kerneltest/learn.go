@@ -18,6 +18,7 @@ import (
 // RunLearning runs the part of the suite that is training's.
 func RunLearning(t *testing.T, d *device.Device) {
 	t.Run("Dense", func(t *testing.T) { each(t, 6, func(t *testing.T, r *rand.Rand) { denseGradients(t, d, r) }) })
+	t.Run("ChangedDense", func(t *testing.T) { each(t, 6, func(t *testing.T, r *rand.Rand) { changedGradients(t, d, r) }) })
 	t.Run("NormRows", func(t *testing.T) { each(t, 5, func(t *testing.T, r *rand.Rand) { norms(t, d, r) }) })
 	t.Run("GateRows", func(t *testing.T) { each(t, 5, func(t *testing.T, r *rand.Rand) { gates(t, d, r) }) })
 	t.Run("SelfAttention", func(t *testing.T) { each(t, 8, func(t *testing.T, r *rand.Rand) { selfAttention(t, d, r) }) })
@@ -86,6 +87,21 @@ func denseGradients(t *testing.T, d *device.Device, r *rand.Rand) {
 		}
 	}
 	learned(t, d, []matrix{x, w, goal}, 2, func(in []*graph.Node) *graph.Node { return kernels.Dense(in[0], in[1]) }, y, dx, dw)
+}
+
+func changedGradients(t *testing.T, d *device.Device, r *rand.Rand) {
+	rows, in, out, rank := manyRows(r), pick(r, 1, 31, 96, 130), pick(r, 1, 32, 70, 129), pick(r, 1, 8, 16, 17, 40)
+	dims := [][]int{{rows, in}, {in, out}, {in, rank}, {rank, out}, {rows, out}} // x, w, a, b, the goal
+	var m [5]matrix
+	var values [5][]float32
+	for i := range m {
+		m[i] = randomMatrix(r, dims[i]...)
+		values[i] = m[i].f32()
+	}
+	want := lowRankByHand(dims, values, false)
+	learned(t, d, []matrix{m[0], m[2], m[3], m[1], m[4]}, 3, func(in []*graph.Node) *graph.Node {
+		return kernels.Matrix{Values: in[3], Change: kernels.LowRank{A: in[1], B: in[2]}}.Dense(in[0])
+	}, want[:]...)
 }
 
 func norms(t *testing.T, d *device.Device, r *rand.Rand) {

@@ -525,4 +525,4 @@ static void attend(const Queries *a) {
 #include "learn_loops.h"
 
 #define MAKE(level) const Kernels kernels_##level = {product, normed, rounded, gated, added, turned, attend, attend_span, joined, draw, \
-                                                          product_rows, product_turned, as_panels, as_turned_panels, attend_segment, attend_backward, normed_backward, gates, gates_backward}
+                                                          product_rows, product_turned, narrow_rows, narrow_turned, as_panels, as_turned_panels, attend_segment, attend_backward, normed_backward, gates, gates_backward}

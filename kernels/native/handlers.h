@@ -16,6 +16,9 @@ ffi_error *native_pack(ffi_frame *f);
 ffi_error *native_dense(ffi_frame *f);
 ffi_error *native_dense_to_x(ffi_frame *f);
 ffi_error *native_dense_to_w(ffi_frame *f);
+ffi_error *native_changed(ffi_frame *f);
+ffi_error *native_changed_to_x(ffi_frame *f);
+ffi_error *native_changed_to_change(ffi_frame *f);
 ffi_error *native_norm_rows(ffi_frame *f); // with eps
 ffi_error *native_norm_rows_backward(ffi_frame *f);
 ffi_error *native_gate_rows(ffi_frame *f);

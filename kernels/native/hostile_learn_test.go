@@ -24,11 +24,14 @@ func learnOperations() map[string]*operation {
 		return of
 	}
 	eps, scale := map[string]any{"eps": float32(1e-5)}, map[string]any{"scale": float32(.35)}
-	x, w, y := square(learnN, 24), square(24, 33), square(learnN, 33)
+	x, w, y, a, b := square(learnN, 24), square(24, 33), square(learnN, 33), square(24, 3), square(3, 33)
 	return map[string]*operation{
 		"dense":              {target: TargetDense, operands: []operand{x, w}, results: results(y)},
 		"dense_to_x":         {target: TargetDenseToX, operands: []operand{y, w}, results: results(x)},
 		"dense_to_w":         {target: TargetDenseToW, operands: []operand{x, y}, results: results(w)},
+		"changed":            {target: TargetChanged, operands: []operand{x, w, a, b}, results: results(y)},
+		"changed_to_x":       {target: TargetChangedToX, operands: []operand{y, w, a, b}, results: results(x)},
+		"changed_to_change":  {target: TargetChangedToChange, operands: []operand{x, a, b, y}, results: results(a, b)},
 		"norm_rows":          {target: TargetNormRows, attributes: eps, operands: []operand{x, f32s(24)}, results: results(x)},
 		"norm_rows_backward": {target: TargetNormRowsBackward, attributes: eps, operands: []operand{x, f32s(24), x}, results: results(x, f32s(24))},
 		"gate_rows":          {target: TargetGateRows, operands: []operand{x}, results: results(square(learnN, 12))},
@@ -53,6 +56,11 @@ func TestHostileOperandsOfTrainingAreRefused(t *testing.T) {
 		{"dense_to_x", setShape(1, 24, 32), shape}, {"dense_to_x", setResult(10, 25), shape},
 		{"dense_to_w", setShape(1, 9, 33), shape}, {"dense_to_w", setResult(25, 33), shape},
 		{"dense", func(o *operation) { o.operands = o.operands[:1] }, "wrong number of operands"},
+		{"changed", setShape(1, 23, 33), shape}, {"changed", setShape(2, 23, 3), shape}, {"changed", setShape(3, 4, 33), shape}, {"changed", setShape(3, 3, 32), shape}, {"changed", setResult(10, 34), shape},
+		{"changed", setShape(2, 24, 0), shape}, {"changed", func(o *operation) { o.operands = o.operands[:2] }, "wrong number of operands"},
+		{"changed_to_x", setShape(1, 24, 32), shape}, {"changed_to_x", setShape(2, 25, 3), shape}, {"changed_to_x", setShape(3, 2, 33), shape}, {"changed_to_x", setResult(10, 25), shape},
+		{"changed_to_change", setShape(1, 25, 3), shape}, {"changed_to_change", setShape(2, 3, 32), shape}, {"changed_to_change", setShape(3, 9, 33), shape}, {"changed_to_change", setResult(24, 4), shape},
+		{"changed_to_change", func(o *operation) { o.results[1] = o.results[0] }, shape},
 		{"norm_rows", setShape(1, 23), shape}, {"norm_rows", setResult(10, 25), shape}, {"norm_rows", without("eps"), "an attribute is missing"},
 		{"norm_rows_backward", setShape(2, 9, 24), shape}, {"norm_rows_backward", setShape(1, 25), shape}, {"norm_rows_backward", without("eps"), "an attribute is missing"},
 		{"norm_rows_backward", func(o *operation) { o.results[1] = o.results[0] }, shape},

@@ -27,6 +27,9 @@ typedef struct {
 // Positions that are summed up together; partial sums are joined in order.
 enum { SPAN = 256, QUERIES = 64 };
 
+// Columns of a panel that training multiplies alone where there are no more.
+enum { NARROW = 16 };
+
 // Queries of a segment that training asks at a time.
 enum { ASKING = 48 };
 
@@ -55,6 +58,8 @@ typedef struct {
   // What follows is training's: see learn_loops.h.
   void (*product_rows)(const float *panel, const float *x, int64_t stride, int64_t rows, int64_t in, float *y, int64_t ld);
   void (*product_turned)(const float *panel, const float *x, int64_t stride, int64_t n, int64_t rows, float *y, int64_t ld);
+  void (*narrow_rows)(const float *panel, const float *x, int64_t stride, int64_t rows, int64_t in, float *y, int64_t ld);
+  void (*narrow_turned)(const float *panel, const float *x, int64_t stride, int64_t n, int64_t rows, float *y, int64_t ld);
   void (*as_panels)(const float *x, int64_t stride, int64_t n, int64_t columns, float *to);
   void (*as_turned_panels)(const float *x, int64_t stride, int64_t n, int64_t columns, float *to);
   void (*attend_segment)(const Segmented *a, int64_t at, int64_t n, int64_t kv, float *room);

@@ -15,20 +15,54 @@ typedef struct {
   int turned;                   // w is [out, in]
   const float *x, *w;
   float *y;
+  int64_t rank;                 // of a change of w, or 0
+  const float *a, *b;           // its factors: a b has the shape that w has in memory
 } Dense;
 
 static int64_t chunks(const Dense *d) { return (d->rows + d->chunk - 1) / d->chunk; }
 
+// plain_panel lays n rows of w, or of its turned form, from row i on out as a panel of the columns from `column` on.
+static void plain_panel(const Dense *d, int64_t column, int64_t wide, int64_t i, int64_t n, float *to) {
+  if (d->turned) kernels()->as_turned_panels(d->w + column * d->in + i, d->in, wide, n, to);
+  else kernels()->as_panels(d->w + i * d->out + column, d->out, n, wide, to);
+}
+
+// change_panel makes the panel of a b that belongs to it; room is for rank rows of a panel.
+static void change_panel(const Dense *d, int64_t column, int64_t wide, float *panel, float *room) {
+  if (!d->turned) {
+    kernels()->as_panels(d->b + column, d->out, d->rank, wide, room);
+    kernels()->product_rows(room, d->a, d->rank, d->in, d->rank, panel, PANEL);
+    return;
+  }
+  kernels()->as_turned_panels(d->a + column * d->rank, d->rank, wide, d->rank, room);
+  memset(panel, 0, (size_t)(d->in * PANEL) * sizeof *panel);
+  kernels()->product_turned(room, d->b, d->in, d->rank, d->in, panel, PANEL);
+}
+
+// pack_panel makes a panel with its change, in the order in which what is served is added up: a b, then w. tile has room for rank rows behind it.
+static void pack_panel(const Dense *d, int64_t column, float *panel, float *tile) {
+  int64_t wide = least(PANEL, d->out - column);
+  if (!d->rank) {
+    plain_panel(d, column, wide, 0, d->in, panel);
+    return;
+  }
+  change_panel(d, column, wide, panel, tile + TILE * PANEL);
+  for (int64_t i = 0; i < d->in; i += TILE) {
+    int64_t n = least(TILE, d->in - i);
+    plain_panel(d, column, wide, i, n, tile);
+    kernels()->added(panel + i * PANEL, tile, n * PANEL, panel + i * PANEL);
+  }
+}
+
 static void dense_tasks(void *arg, int64_t from, int64_t to) {
   const Dense *d = arg;
   const Kernels *k = kernels();
-  float *panel = scratch(SCRATCH_TASK, (size_t)(d->in * PANEL + TILE * PANEL) * sizeof *panel), *tile = panel + d->in * PANEL;
+  float *panel = scratch(SCRATCH_TASK, (size_t)((d->in + TILE + d->rank) * PANEL) * sizeof *panel), *tile = panel + d->in * PANEL;
   int64_t packed = -1;
   for (int64_t task = from; task < to; task++) {
     int64_t column = task / chunks(d) * PANEL, first = task % chunks(d) * d->chunk, last = least(first + d->chunk, d->rows), n = least(PANEL, d->out - column);
     if (packed != column) {
-      if (d->turned) k->as_turned_panels(d->w + column * d->in, d->in, n, d->in, panel);
-      else k->as_panels(d->w + column, d->out, d->in, n, panel);
+      pack_panel(d, column, panel, tile);
       packed = column;
     }
     for (int64_t i = first; i < last; i += TILE) {
@@ -37,7 +71,7 @@ static void dense_tasks(void *arg, int64_t from, int64_t to) {
         k->product_rows(panel, d->x + i * d->in, d->in, rows, d->in, d->y + i * d->out + column, d->out);
         continue;
       }
-      k->product_rows(panel, d->x + i * d->in, d->in, rows, d->in, tile, PANEL);
+      (n > NARROW ? k->product_rows : k->narrow_rows)(panel, d->x + i * d->in, d->in, rows, d->in, tile, PANEL);
       for (int64_t r = 0; r < rows; r++) memcpy(d->y + (i + r) * d->out + column, tile + r * PANEL, (size_t)n * sizeof *tile);
     }
   }
@@ -50,12 +84,12 @@ static void run_dense(Dense *d) {
 }
 
 void dense(int64_t rows, int64_t in, int64_t out, const float *x, const float *w, float *y) {
-  Dense d = {rows, in, out, 0, 0, x, w, y};
+  Dense d = {.rows = rows, .in = in, .out = out, .x = x, .w = w, .y = y};
   run_dense(&d);
 }
 
 void dense_to_x(int64_t rows, int64_t in, int64_t out, const float *dy, const float *w, float *dx) {
-  Dense d = {rows, out, in, 0, 1, dy, w, dx};
+  Dense d = {.rows = rows, .in = out, .out = in, .turned = 1, .x = dy, .w = w, .y = dx};
   run_dense(&d);
 }
 
@@ -71,15 +105,33 @@ static void to_w_tasks(void *arg, int64_t from, int64_t to) {
     for (int64_t i = 0; i < d->rows; i += BAND_ROWS) {
       int64_t rows = least(BAND_ROWS, d->rows - i);
       k->as_panels(d->w + i * d->out + column, d->out, rows, wide, band);
-      k->product_turned(band, d->x + i * d->in + first, d->in, rows, n, sum, PANEL);
+      (wide > NARROW ? k->product_turned : k->narrow_turned)(band, d->x + i * d->in + first, d->in, rows, n, sum, PANEL);
     }
     for (int64_t r = 0; r < n; r++) memcpy(d->y + (first + r) * d->out + column, sum + r * PANEL, (size_t)wide * sizeof *sum);
   }
 }
 
 void dense_to_w(int64_t rows, int64_t in, int64_t out, const float *x, const float *dy, float *dw) {
-  Dense d = {rows, in, out, in <= TILE ? TILE / 2 : TILE, 0, x, dy, dw};
+  Dense d = {.rows = rows, .in = in, .out = out, .chunk = in <= TILE ? TILE / 2 : TILE, .x = x, .w = dy, .y = dw};
   parallel(to_w_tasks, &d, panels_of(out) * ((in + d.chunk - 1) / d.chunk), 1);
+}
+
+void changed(int64_t rows, int64_t in, int64_t out, int64_t rank, const float *x, const float *w, const float *a, const float *b, float *y) {
+  Dense d = {.rows = rows, .in = in, .out = out, .x = x, .w = w, .y = y, .rank = rank, .a = a, .b = b};
+  run_dense(&d);
+}
+
+void changed_to_x(int64_t rows, int64_t in, int64_t out, int64_t rank, const float *dy, const float *w, const float *a, const float *b, float *dx) {
+  Dense d = {.rows = rows, .in = out, .out = in, .turned = 1, .x = dy, .w = w, .y = dx, .rank = rank, .a = a, .b = b};
+  run_dense(&d);
+}
+
+void changed_to_change(int64_t rows, int64_t in, int64_t out, int64_t rank, const float *x, const float *a, const float *b, const float *dy, float *da, float *db) {
+  float *xa = scratch(SCRATCH_X, (size_t)(rows * rank) * sizeof *xa), *dyb = scratch(SCRATCH_Y, (size_t)(rows * rank) * sizeof *dyb);
+  dense(rows, in, rank, x, a, xa);
+  dense_to_x(rows, rank, out, dy, b, dyb);
+  dense_to_w(rows, in, rank, x, dyb, da);
+  dense_to_w(rows, rank, out, xa, dy, db);
 }
 
 // ---- rows

@@ -8,6 +8,12 @@ void dense(int64_t rows, int64_t in, int64_t out, const float *x, const float *w
 void dense_to_x(int64_t rows, int64_t in, int64_t out, const float *dy, const float *w, float *dx);
 void dense_to_w(int64_t rows, int64_t in, int64_t out, const float *x, const float *dy, float *dw);
 
+// Of a frozen w with a change of low rank, a [in, rank] times b [rank, out]: changed is y = x (w + a b), changed_to_x dx = dy (w + a b)^T, and
+// changed_to_change da = x^T (dy b^T) and db = (x a)^T dy. Each number of w + a b is the sum over rank, and then w added to it.
+void changed(int64_t rows, int64_t in, int64_t out, int64_t rank, const float *x, const float *w, const float *a, const float *b, float *y);
+void changed_to_x(int64_t rows, int64_t in, int64_t out, int64_t rank, const float *dy, const float *w, const float *a, const float *b, float *dx);
+void changed_to_change(int64_t rows, int64_t in, int64_t out, int64_t rank, const float *x, const float *a, const float *b, const float *dy, float *da, float *db);
+
 // norm_rows is RMSNorm of rows x [rows, n]; norm_rows_backward its gradients.
 void norm_rows(int64_t rows, int64_t n, const float *x, const float *scale, float eps, float *y);
 void norm_rows_backward(int64_t rows, int64_t n, const float *x, const float *scale, const float *dy, float eps, float *dx, float *d_scale);

@@ -51,6 +51,41 @@ ffi_error *native_dense_to_w(ffi_frame *f) { // x [rows, in], dy [rows, out] -> 
   return 0;
 }
 
+// is_change says that two operands are a change of low rank of a matrix [in, out].
+static int is_change(const ffi_buffer *a, const ffi_buffer *b, int64_t in, int64_t out, int64_t *rank) {
+  int64_t height;
+  return sides(a, &height, rank) && height == in && is(b, *rank, out);
+}
+
+ffi_error *native_changed(ffi_frame *f) { // x [rows, in], w [in, out], a [in, rank], b [rank, out] -> y [rows, out]
+  BEGIN(f, "changed", 4, 1);
+  int64_t rows, in, out, height, rank;
+  const ffi_buffer *x = ffi_operand(f, 0), *w = ffi_operand(f, 1), *a = ffi_operand(f, 2), *b = ffi_operand(f, 3), *y = ffi_result(f, 0);
+  if (!sides(x, &rows, &in) || !sides(w, &height, &out) || height != in || !is_change(a, b, in, out, &rank) || !is(y, rows, out)) return ffi_fail(f, "changed: an operand has another shape");
+  changed(rows, in, out, rank, x->data, w->data, a->data, b->data, y->data);
+  return 0;
+}
+
+ffi_error *native_changed_to_x(ffi_frame *f) { // dy [rows, out], w [in, out], a [in, rank], b [rank, out] -> dx [rows, in]
+  BEGIN(f, "changed_to_x", 4, 1);
+  int64_t rows, in, out, wide, rank;
+  const ffi_buffer *dy = ffi_operand(f, 0), *w = ffi_operand(f, 1), *a = ffi_operand(f, 2), *b = ffi_operand(f, 3), *dx = ffi_result(f, 0);
+  if (!sides(dy, &rows, &out) || !sides(w, &in, &wide) || wide != out || in > MAX_SIDE || !is_change(a, b, in, out, &rank) || !is(dx, rows, in))
+    return ffi_fail(f, "changed_to_x: an operand has another shape");
+  changed_to_x(rows, in, out, rank, dy->data, w->data, a->data, b->data, dx->data);
+  return 0;
+}
+
+ffi_error *native_changed_to_change(ffi_frame *f) { // x [rows, in], a [in, rank], b [rank, out], dy [rows, out] -> da [in, rank], db [rank, out]
+  BEGIN(f, "changed_to_change", 4, 2);
+  int64_t rows, in, out, height, rank;
+  const ffi_buffer *x = ffi_operand(f, 0), *a = ffi_operand(f, 1), *b = ffi_operand(f, 2), *dy = ffi_operand(f, 3), *da = ffi_result(f, 0), *db = ffi_result(f, 1);
+  if (!sides(x, &rows, &in) || !sides(dy, &height, &out) || height != rows || !is_change(a, b, in, out, &rank) || !is(da, in, rank) || !is(db, rank, out))
+    return ffi_fail(f, "changed_to_change: an operand has another shape");
+  changed_to_change(rows, in, out, rank, x->data, a->data, b->data, dy->data, da->data, db->data);
+  return 0;
+}
+
 ffi_error *native_norm_rows(ffi_frame *f) { // x [rows, n], scale [n] -> y [rows, n]
   BEGIN(f, "norm_rows", 2, 1);
   int64_t rows, n;

@@ -21,6 +21,37 @@ static void product_turned(const float *w, const float *x, int64_t stride, int64
   EACH_TILE(tile_turned, rows, ROWS, w, x + i, stride, n, y + i * ld, ld);
 }
 
+// A narrow panel has numbers in its first NARROW columns alone; those are what its products give.
+enum { NARROW_VECTORS = NARROW / LANES, NARROW_ROWS = LANES == 16 ? 8 : LANES == 8 ? 6 : 2 };
+
+INLINE void tile_narrow(const float *w, const float *x, int64_t by_row, int64_t by_term, int more, int64_t n, float *y, int64_t ld, int rows) {
+  vf sum[NARROW_ROWS][NARROW_VECTORS];
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < NARROW_VECTORS; v++) sum[r][v] = more ? load(y + r * ld + v * LANES) : (vf){};
+  for (int64_t k = 0; k < n; k++) {
+    vf b[NARROW_VECTORS];
+    for (int v = 0; v < NARROW_VECTORS; v++) b[v] = load(w + k * PANEL + v * LANES);
+    for (int r = 0; r < rows; r++) {
+      vf a = all(x[r * by_row + k * by_term]);
+      for (int v = 0; v < NARROW_VECTORS; v++) sum[r][v] += a * b[v];
+    }
+  }
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < NARROW_VECTORS; v++) store(y + r * ld + v * LANES, sum[r][v]);
+}
+
+// narrow_rows is product_rows of a narrow panel, narrow_turned product_turned.
+static void narrow_rows(const float *w, const float *x, int64_t stride, int64_t rows, int64_t in, float *y, int64_t ld) {
+  for (int64_t from = 0; from < in; from += BAND) {
+    int64_t n = in - from < BAND ? in - from : BAND;
+    EACH_TILE(tile_narrow, rows, NARROW_ROWS, w + from * PANEL, x + i * stride + from, stride, 1, from > 0, n, y + i * ld, ld);
+  }
+}
+
+static void narrow_turned(const float *w, const float *x, int64_t stride, int64_t n, int64_t rows, float *y, int64_t ld) {
+  EACH_TILE(tile_narrow, rows, NARROW_ROWS, w, x + i, 1, stride, 1, n, y + i * ld, ld);
+}
+
 // as_panels lays n rows out as panels of their columns, [columns/PANEL][n][PANEL], with zeros beside the last column.
 static void as_panels(const float *x, int64_t stride, int64_t n, int64_t columns, float *to) {
   for (int64_t p = 0; p < columns; p += PANEL) {

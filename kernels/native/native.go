@@ -41,6 +41,9 @@ const (
 	TargetDense            = "astro_dense" + version
 	TargetDenseToX         = "astro_dense_to_x" + version
 	TargetDenseToW         = "astro_dense_to_w" + version
+	TargetChanged          = "astro_changed" + version
+	TargetChangedToX       = "astro_changed_to_x" + version
+	TargetChangedToChange  = "astro_changed_to_change" + version
 	TargetNormRows         = "astro_norm_rows" + version
 	TargetNormRowsBackward = "astro_norm_rows_backward" + version
 	TargetGateRows         = "astro_gate_rows" + version
@@ -55,6 +58,7 @@ func init() {
 		TargetHead: C.native_head, TargetCopy: C.native_copy, TargetPack: C.native_pack,
 		TargetDraw:  C.native_draw,
 		TargetDense: C.native_dense, TargetDenseToX: C.native_dense_to_x, TargetDenseToW: C.native_dense_to_w,
+		TargetChanged: C.native_changed, TargetChangedToX: C.native_changed_to_x, TargetChangedToChange: C.native_changed_to_change,
 		TargetNormRows: C.native_norm_rows, TargetNormRowsBackward: C.native_norm_rows_backward,
 		TargetGateRows: C.native_gate_rows, TargetGateRowsBackward: C.native_gate_rows_backward,
 		TargetSegments: C.native_segments, TargetSegmentsBackward: C.native_segments_backward,

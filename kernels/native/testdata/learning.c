@@ -87,6 +87,54 @@ static void products(void) {
   free(x), free(w), free(dy), free(y), free(dx), free(dw);
 }
 
+// plus_product adds x y to z, with x [n, k] and y [k, m]; with turned, x is [k, n].
+static void plus_product(const double *x, int turned, const double *y, int64_t n, int64_t k, int64_t m, double *z) {
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t l = 0; l < k; l++)
+      for (int64_t j = 0; j < m; j++) z[i * m + j] += x[turned ? l * n + i : i * k + l] * y[l * m + j];
+}
+
+// doubles are n numbers, of a matrix [n/columns, columns]; with turned, the other way round.
+static double *doubles(const float *x, int64_t n, int64_t columns, int turned) {
+  double *y = zeros(n);
+  for (int64_t i = 0; i < n; i++) y[turned ? i % columns * (n / columns) + i / columns : i] = (double)x[i];
+  return y;
+}
+
+static void changes(void) {
+  int64_t rows = below(2) ? size() : 90 + below(300), in = size(), out = size(), rank = 1 + below(below(2) ? 20 : 70);
+  float *x = floats(rows * in), *w = floats(in * out), *a = floats(in * rank), *b = floats(rank * out), *dy = floats(rows * out);
+  float *y = empty(rows * out), *dx = empty(rows * in), *da = empty(in * rank), *db = empty(rank * out), *y1 = empty(rows * out), *dx1 = empty(rows * in), *da1 = empty(in * rank), *db1 = empty(rank * out);
+  AGAIN(changed(rows, in, out, rank, x, w, a, b, y), changed(rows, in, out, rank, x, w, a, b, y1));
+  AGAIN(changed_to_x(rows, in, out, rank, dy, w, a, b, dx), changed_to_x(rows, in, out, rank, dy, w, a, b, dx1));
+  AGAIN(changed_to_change(rows, in, out, rank, x, a, b, dy, da, db), changed_to_change(rows, in, out, rank, x, a, b, dy, da1, db1));
+  double *X = doubles(x, rows * in, in, 0), *D = doubles(dy, rows * out, out, 0), *A = doubles(a, in * rank, rank, 0), *B = doubles(b, rank * out, out, 0), *turned_b = doubles(b, rank * out, out, 1);
+  double *all = doubles(w, in * out, out, 0), *turned_all = zeros(in * out), *xa = zeros(rows * rank), *dyb = zeros(rows * rank);
+  double *want = zeros(rows * out), *want_x = zeros(rows * in), *want_a = zeros(in * rank), *want_b = zeros(rank * out);
+  plus_product(A, 0, B, in, rank, out, all);
+  for (int64_t i = 0; i < in * out; i++) turned_all[i % out * in + i / out] = all[i];
+  plus_product(X, 0, all, rows, in, out, want), plus_product(D, 0, turned_all, rows, out, in, want_x);
+  plus_product(X, 0, A, rows, in, rank, xa), plus_product(D, 0, turned_b, rows, out, rank, dyb);
+  plus_product(X, 1, dyb, in, rows, rank, want_a), plus_product(xa, 1, D, rank, rows, out, want_b);
+  near("changed", y, want, rows * out), near("changed_to_x", dx, want_x, rows * in), near("the gradient of a", da, want_a, in * rank), near("the gradient of b", db, want_b, rank * out);
+  same("changed", y, y1, rows * out), same("changed_to_x", dx, dx1, rows * in), same("the gradient of a", da, da1, in * rank), same("the gradient of b", db, db1, rank * out);
+  free(X), free(D), free(A), free(B), free(turned_b), free(all), free(turned_all), free(xa), free(dyb);
+  free(x), free(w), free(a), free(b), free(dy), free(y), free(dx), free(da), free(db);
+}
+
+// What a change comes to is the same numbers forwards and backwards: rows of an identity show them.
+static void one_change(void) {
+  int64_t in = size(), out = size(), rank = 1 + below(40);
+  float *w = floats(in * out), *a = floats(in * rank), *b = floats(rank * out), *rows = empty(in * in), *columns = empty(out * out), *all = empty(in * out), *turned = empty(out * in), *back = empty(in * out);
+  for (int64_t i = 0; i < in * in; i++) rows[i] = i % (in + 1) == 0;
+  for (int64_t i = 0; i < out * out; i++) columns[i] = i % (out + 1) == 0;
+  changed(in, in, out, rank, rows, w, a, b, all);
+  changed_to_x(out, in, out, rank, columns, w, a, b, turned);
+  for (int64_t i = 0; i < in * out; i++) back[i] = turned[i % out * in + i / out];
+  if (memcmp(all, back, (size_t)(in * out) * sizeof *all)) printf("learning: a changed matrix has other numbers backwards than forwards, level %d\n", level()), exit(1);
+  free(w), free(a), free(b), free(rows), free(columns), free(all), free(turned), free(back);
+}
+
 static void norms(void) {
   int64_t rows = size(), n = size();
   float eps = 1e-4f, *x = floats(rows * n), *scale = floats(n), *dy = floats(rows * n), *y = empty(rows * n), *dx = empty(rows * n), *ds = empty(n), *dx1 = empty(rows * n), *ds1 = empty(n);
@@ -214,7 +262,7 @@ int main(int argc, char **argv) {
     seed = (first + (uint64_t)i) * 0x2545f4914f6cdd1du;
     while (!set_level((int)below(LEVELS))) {}
     many = (int)(2 + below(3));
-    products(), norms(), gates(), attention_of_segments();
+    products(), changes(), one_change(), norms(), gates(), attention_of_segments();
   }
   printf("learning: %ld rounds, levels 0 to %d\n", rounds, best_level());
   return 0;
