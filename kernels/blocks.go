@@ -136,8 +136,8 @@ func (b blocks) forward(queries, first, last *Node, r reader, operands ...*Node)
 	g := queries.Graph()
 	from, below := b.bounds(first, last)
 	sums := []int{b.count, b.lines(), b.group * b.size}
-	none := ConvertDType(zeros32(g, queries.Shape().Dimensions...), queries.DType())
-	state := append([]*Node{none, zeros32(g, sums...), queries, first, last, from, below}, operands...)
+	zero := zeroAfter(queries)
+	state := append([]*Node{filledLike(zero, queries), filled(zero, dtypes.Float32, sums...), queries, first, last, from, below}, operands...)
 	out := Loop(g, b.count, state, func(i *Node, s []*Node) []*Node {
 		block := append([]*Node{b.scaled(s[2], i), At(s[3], i), At(s[4], i)}, b.nothing(g)...)
 		block = inner(r.name, At(s[5], i), At(s[6], i), append(block, s[7:]...), func(j *Node, s []*Node) []*Node { return b.more(j, s, r) })
@@ -184,7 +184,9 @@ func (b blocks) backward(queries, keys, values, first, last, logsum, adjoint, do
 	g := queries.Graph()
 	from, below := b.bounds(first, last)
 	dims := keys.Shape().Dimensions
-	state := []*Node{zeros32(g, queries.Shape().Dimensions...), zeros32(g, dims...), zeros32(g, dims...),
+	zero := zeroAfter(adjoint)
+	zeros := func(dims []int) *Node { return filled(zero, dtypes.Float32, dims...) }
+	state := []*Node{zeros(queries.Shape().Dimensions), zeros(dims), zeros(dims),
 		keys, values, queries, first, last, logsum, adjoint, dots, from, below}
 	out := Loop(g, b.count, state, func(i *Node, s []*Node) []*Node {
 		block := []*Node{zeros32(g, b.lines(), b.group*b.size, b.headDim), s[1], s[2], s[3], s[4], b.scaled(s[5], i), At(s[6], i), At(s[7], i),

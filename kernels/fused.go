@@ -154,12 +154,14 @@ func packedAttention(q, k, v *Node, p Packed) *Node {
 // segmentsForward takes cuDNN's packed form where the segments fit, and blocks where they do not. Results: mixed values, the sums of blocks
 // [rows, heads, tokens], and those of cuDNN [rows*segments, heads, tokens]; of the two sums one is zeros.
 func segmentsForward(in []*Node) []*Node {
-	g, q, fit := in[0].Graph(), in[0], in[8]
+	q, fit := in[0], in[8]
 	rows, tokens, heads := q.Shape().Dim(0), q.Shape().Dim(1), q.Shape().Dim(2)
-	fitting := onlyIf(fit, in[:8], []*Node{zerosLike(q), zeros32(g, rows*in[5].Shape().Dim(1), heads, tokens)}, func(in []*Node) []*Node {
+	zero := zeroAfter(q)
+	sums := func(n int) *Node { return filled(zero, dtypes.Float32, n, heads, tokens) }
+	fitting := onlyIf(fit, in[:8], []*Node{filledLike(zero, q), sums(rows * in[5].Shape().Dim(1))}, func(in []*Node) []*Node {
 		return device.Call("attention_packed", packedForward, in...)
 	})
-	other := onlyIf(LogicalNot(fit), in[:5], []*Node{fitting[0], zeros32(g, rows, heads, tokens)}, func(in []*Node) []*Node {
+	other := onlyIf(LogicalNot(fit), in[:5], []*Node{fitting[0], sums(rows)}, func(in []*Node) []*Node {
 		return device.Call("attention", attentionForward, in...)
 	})
 	return []*Node{other[0], other[1], fitting[1]}
@@ -167,7 +169,8 @@ func segmentsForward(in []*Node) []*Node {
 
 func segmentsBackward(in []*Node) []*Node {
 	operands, fit, mixed, sums, stats, adjoint := in[:8:8], in[8], in[9], in[10], in[11], in[12]
-	none := []*Node{zerosLike(in[0]), zerosLike(in[1]), zerosLike(in[2])}
+	zero := zeroAfter(adjoint)
+	none := []*Node{filledLike(zero, in[0]), filledLike(zero, in[1]), filledLike(zero, in[2])}
 	fitting := onlyIf(fit, append(operands, mixed, stats, adjoint, stats), none, func(in []*Node) []*Node {
 		return device.Call("attention_packed_backward", packedBackward, in...)
 	})

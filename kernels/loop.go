@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
@@ -35,6 +36,18 @@ func while(state []*Node, more func(in []*Node) *Node, body func(in []*Node) []*
 	condition := NewClosure(g, func(g *Graph) []*Node { return []*Node{more(declared(g))} })
 	return While(condition, NewClosure(g, func(g *Graph) []*Node { return body(declared(g)) }), state...)
 }
+
+// zeroAfter is an f32 0 that is not there before x is. Zeros that wait for nothing are the same in all layers: on GPUs XLA makes those of a whole
+// program at once, in its first kernels, and each takes memory until its loop runs.
+func zeroAfter(x *Node) *Node { return SchedulingBarrier(Const(x.Graph(), float32(0)), x) }
+
+// filled is an array of a number.
+func filled(with *Node, dtype dtypes.DType, dims ...int) *Node {
+	return ConvertDType(BroadcastToDims(with, dims...), dtype)
+}
+
+// filledLike is an array of a number with the shape of x.
+func filledLike(with, x *Node) *Node { return filled(with, x.DType(), x.Shape().Dimensions...) }
 
 // At is x[i] of x [n, ...], i a scalar i32.
 func At(x, i *Node) *Node {

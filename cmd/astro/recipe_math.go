@@ -158,7 +158,7 @@ func (f *mathFlags) run(ctx context.Context, out, diagnostics io.Writer) error {
 		return err
 	}
 	if f.estimate {
-		return printEstimate(out, p)
+		return f.printEstimate(out, p)
 	}
 	if p.Device, err = f.openDevice(); err != nil {
 		return err
@@ -271,8 +271,13 @@ func (f *mathFlags) finish(out io.Writer, p *mathrecipe.Pipeline) error {
 	return nil
 }
 
-// printEstimate says what a run would take.
-func printEstimate(out io.Writer, p *mathrecipe.Pipeline) error {
+// printEstimate says what a run would take. No device is opened for it: with --compute auto it is that of a processor unless --backend names a GPU's.
+func (f *mathFlags) printEstimate(out io.Writer, p *mathrecipe.Pipeline) error {
+	compute, err := computeOn(f.compute, device.Kind(f.backend))
+	if err != nil {
+		return err
+	}
+	p.Config = p.Config.WithCompute(compute)
 	e, err := p.Estimate()
 	if err != nil {
 		return err
@@ -280,7 +285,7 @@ func printEstimate(out io.Writer, p *mathrecipe.Pipeline) error {
 	n := e.Problems
 	fmt.Fprintf(out, "%d parameters; %d problems to learn from, %d to validate, %d to test; left out: %d (%s)\n", e.Parameters, len(n.Train), len(n.Validation), len(n.Test),
 		e.Skipped.Total(), e.Skipped)
-	fmt.Fprintln(out, "memory on the device, estimated:")
+	fmt.Fprintf(out, "memory on the device, estimated, learning in %s:\n", compute)
 	for _, need := range e.Needs {
 		fmt.Fprintln(out, " ", need)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,8 +94,25 @@ func TestRecipeMathRefuses(t *testing.T) {
 			t.Errorf("%v: got %v; want %q on one line", args, err, want)
 		}
 	}
-	text, err := recipeMath(t, append(usual, "--estimate")...)
-	if err != nil || !strings.Contains(text, "learning by rewards: ") || !strings.Contains(text, "search draws ") {
-		t.Errorf("--estimate: %v: %s", err, text)
+}
+
+// What a run would take is told without opening a device; learning by rewards takes less in bf16, which is what a GPU computes in.
+func TestRecipeMathEstimates(t *testing.T) {
+	usual := []string{"--model", recipetest.RandomLlama(t), "--problems", recipetest.File(t, recipetest.Lines(recipetest.Sums(40))), "--work", t.TempDir(), "--estimate"}
+	rewards := map[string]string{} // the line of learning by rewards
+	for _, extra := range []string{"", "--compute=f32", "--compute=bf16", "--backend=xla:cuda"} {
+		args := usual
+		if extra != "" {
+			args = append(slices.Clone(usual), extra)
+		}
+		text, err := recipeMath(t, args...)
+		_, line, _ := strings.Cut(text, "learning by rewards: ")
+		if err != nil || line == "" || !strings.Contains(text, "search draws ") {
+			t.Errorf("--estimate %s: %v: %s", extra, err, text)
+		}
+		rewards[extra], _, _ = strings.Cut(line, "\n")
+	}
+	if whole, half := rewards[""], rewards["--compute=bf16"]; whole != rewards["--compute=f32"] || half != rewards["--backend=xla:cuda"] || whole == half {
+		t.Errorf("got %q; want bf16's as on xla:cuda, and else those of f32", rewards)
 	}
 }

@@ -35,6 +35,9 @@ func planWithin(b *backend, o serveOptions, kind device.Kind, available int64, d
 		r.WindowBytes = engine.DefaultGatherBytes
 	}
 	plan, err := engine.PlanMemory(r)
+	if err != nil && learning > 0 {
+		return plan, fmt.Errorf("learning needs %.1f MiB, less with --learn-lora-rank or --learn-layer-checkpoints; for serving beside it there is %w", float64(learning)/(1<<20), err)
+	}
 	if err != nil || o.kvBytes == 0 {
 		return plan, err
 	}

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"astro/internal/device"
-	"astro/training/trainer"
-)
+import "astro/internal/device"
 
 // memory is how many sets of weights the device must hold, and the bytes that training needs there besides.
 func (l *learnFlags) memory(b *backend, kind device.Kind) (sets int, trainingBytes int64) {
@@ -14,8 +11,7 @@ func (l *learnFlags) memory(b *backend, kind device.Kind) (sets int, trainingByt
 	if l.learn == "" {
 		return sets, 0
 	}
-	c := l.settingsOn(b, kind)
-	trainingBytes = trainer.Memory(kind, b.config, c.Rows, c.RowTokens, c.Optimizer)
+	trainingBytes = l.settingsOn(b, kind).Memory(kind, b.config)
 	if b.int8 {
 		trainingBytes += b.config.WeightBytes(b.dtype) // a candidate before it is rounded
 	}

@@ -47,7 +47,12 @@ func (t *trainFlags) add(c *cobra.Command, every int) {
 const computeUse = "what training computes products in: f32, bf16 (what is trained and its optimizer stay f32), or auto, which is bf16 on xla:cuda alone; a run goes on in what it began with"
 
 func parseCompute(s string, d *device.Device) (trainer.Compute, error) {
-	c, err := trainer.ParseCompute(s, d.Kind())
+	return computeOn(s, d.Kind())
+}
+
+// computeOn is parseCompute on a kind of device.
+func computeOn(s string, kind device.Kind) (trainer.Compute, error) {
+	c, err := trainer.ParseCompute(s, kind)
 	if err != nil {
 		return c, fmt.Errorf("--%w", err)
 	}

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"time"
 
+	"astro/internal/device"
+	"astro/model"
 	"astro/training/trainer"
 )
 
@@ -80,6 +82,19 @@ func (c Config) In(compute trainer.Compute) Config {
 		return c.Rounded()
 	}
 	return c
+}
+
+// Memory estimates what learning needs on a device of this kind, in bytes: that of the trainer, and with a KL part the reference.
+func (c Config) Memory(kind device.Kind, m model.Config) int64 {
+	return trainer.Memory(kind, m, c.Rows, c.RowTokens, c.Optimizer) + c.ReferenceBytes(m)
+}
+
+// ReferenceBytes is the memory of the weights that the KL part compares with; 0 without one.
+func (c Config) ReferenceBytes(m model.Config) int64 {
+	if c.Objective.KL == 0 {
+		return 0
+	}
+	return m.WeightBytes(c.Optimizer.Compute.DType())
 }
 
 // Default is what learns well for tiny models; for a large one lower the learning rate to about 1e-6.

@@ -30,6 +30,9 @@ func heldBytes(c model.Config, o Config) int64 {
 // passBytes is what passes. Dense attention grows with the square of a row's length; in blocks it keeps what it gave and a sum for each query.
 // In bf16 what is kept for the backward pass is smaller on GPUs alone, for processors widen operands again.
 func passBytes(kind device.Kind, c model.Config, rows, rowTokens int, o Config) int64 {
+	if kind == device.XLACUDA && o.LayerCheckpoints {
+		return checkpointedBytes(c, rows, rowTokens, o)
+	}
 	n := int64(rows) * int64(rowTokens)
 	ofTokens, ofAttention := n*int64(16*c.Hidden+6*c.FFN+4*(c.Heads+2*c.KVHeads)*c.HeadDim), AttentionElements(kind, c, rows, rowTokens)
 	layer := f32Bytes * (ofTokens + ofAttention)
@@ -41,30 +44,44 @@ func passBytes(kind device.Kind, c model.Config, rows, rowTokens int, o Config) 
 	}
 	kept := layer * int64(c.Layers)
 	if o.LayerCheckpoints {
-		kept = layer + inputBytes(kind, o)*n*int64(c.Hidden)*int64(c.Layers)
+		kept = layer + f32Bytes*n*int64(c.Hidden)*int64(c.Layers)
 	}
-	return kept + madeBytes(c, o) + headBytes(c, o) + LogitBytes(kind, c.Vocab, rows*rowTokens, o)
+	return kept + layerMadeBytes(kind, c, o) + headMadeBytes(c, o) + headBytes(c, o) + LogitBytes(kind, c.Vocab, rows*rowTokens, o)
 }
 
-// inputBytes is what is kept of each number that comes into a layer. Compiled for GPUs it is there up to four times, for each of those who read it in
-// the backward pass.
-func inputBytes(kind device.Kind, o Config) int64 {
-	if kind == device.XLACUDA {
-		return 4 * int64(o.Compute.DType().Size())
-	}
-	return f32Bytes
+// checkpointedBytes is passBytes on GPUs with layer checkpoints, where a compiled program needs four fifths of it (docs/LOG.md). What comes into each layer,
+// and out of the last, is there from the first pass to the last; beside it either the head runs, or one layer.
+func checkpointedBytes(c model.Config, rows, rowTokens int, o Config) int64 {
+	n, size := int64(rows)*int64(rowTokens), int64(o.Compute.DType().Size())
+	inputs := size * n * int64(c.Hidden) * int64(c.Layers+1)
+	layer := size*n*int64(6*c.Hidden+4*c.FFN+2*(c.Heads+2*c.KVHeads)*c.HeadDim) + (f32Bytes+halfBytes)*AttentionElements(device.XLACUDA, c, rows, rowTokens)
+	head := headBytes(c, o) + headMadeBytes(c, o) + LogitBytes(device.XLACUDA, c.Vocab, rows*rowTokens, o) + f32Bytes*n*int64(c.Hidden)
+	return (inputs + max(layer+layerMadeBytes(device.XLACUDA, c, o), head)) / 4 * 5
 }
 
-// madeBytes is what is made of weights where they are multiplied with, of no more than a layer at a time: rounded ones, and the head's; with LoRA the
-// product of factors, f32, and what comes of adding it to a matrix.
-func madeBytes(c model.Config, o Config) (bytes int64) {
+// layerMadeBytes is what is made of a layer's weights where they are multiplied with: rounded ones; with LoRA the product of the largest matrix's factors, f32,
+// and what comes of adding it to that matrix, which on GPUs takes the product's place where it is f32, too.
+func layerMadeBytes(kind device.Kind, c model.Config, o Config) int64 {
+	each := int64(2 * f32Bytes)
+	switch {
+	case o.LoRA.Rank == 0 && o.Compute == BF16:
+		return halfBytes * c.Params() / int64(c.Layers)
+	case o.LoRA.Rank == 0:
+		return 0
+	case kind == device.XLACUDA && o.Compute == BF16:
+		each = f32Bytes + halfBytes
+	case kind == device.XLACUDA:
+		each = f32Bytes
+	}
+	return each * int64(c.Hidden) * int64(max(2*c.FFN, (c.Heads+2*c.KVHeads)*c.HeadDim))
+}
+
+// headMadeBytes is the rounded head.
+func headMadeBytes(c model.Config, o Config) int64 {
 	if o.Compute == BF16 && o.LoRA.Rank == 0 {
-		bytes = halfBytes * (c.Params()/int64(c.Layers) + int64(c.Vocab)*int64(c.Hidden))
+		return halfBytes * int64(c.Vocab) * int64(c.Hidden)
 	}
-	if o.LoRA.Rank > 0 {
-		bytes = 2 * f32Bytes * int64(c.Hidden) * int64(max(2*c.FFN, (c.Heads+2*c.KVHeads)*c.HeadDim))
-	}
-	return bytes
+	return 0
 }
 
 // AttentionElements is how many numbers a layer's attention leaves for its gradient, besides queries, keys and values.

@@ -38,16 +38,18 @@ func bytesOf(n int64) string {
 
 const f32Bytes = 4
 
-// Needs are those of all stages for a model, the fitted settings and the longest prompt.
+// Needs are those of all stages for a model, the fitted settings and the longest prompt. All is f32 but what learning by rewards serves, which is what its
+// trainer computes in, and so is the reference of a KL part.
 func (c Config) Needs(m model.Config, longestPrompt int) []Need {
 	weights := m.Params() * f32Bytes
 	const optimizer = 4    // weights, two moments, gradients
 	const whileSwapped = 2 // the policy that answers, and the next one while it is published
+	drawnWith := m.WeightBytes(c.RL.Optimizer.Compute.DType())
 	rlRow := longestPrompt + c.RL.MaxTokens
 	needs := []Need{
 		{Stage: "search", Served: weights, KV: keyBytes(m, c.Slots, longestPrompt+c.AnswerTokens)},
 		{Stage: "supervised learning", State: optimizer * weights, Activations: activationBytes(m, rowsOf(c.BatchTokens, c.Traces.MaxTokens), c.Traces.MaxTokens)},
-		{Stage: "learning by rewards", State: optimizer * weights, Served: whileSwapped * weights, KV: keyBytes(m, c.Slots, rlRow),
+		{Stage: "learning by rewards", State: optimizer * weights, Served: whileSwapped*drawnWith + c.RL.ReferenceBytes(m), KV: keyBytes(m, c.Slots, rlRow),
 			Activations: activationBytes(m, rowsOf(c.RL.BatchTokens, rlRow), rlRow)},
 		{Stage: "evaluation", Served: weights, KV: keyBytes(m, c.Slots, rlRow)},
 	}

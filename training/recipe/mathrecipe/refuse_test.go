@@ -14,6 +14,7 @@ import (
 	"astro/training/recipe"
 	"astro/training/recipe/recipetest"
 	"astro/training/search"
+	"astro/training/trainer"
 )
 
 // What cannot work is said before anything is loaded, with what to do about it.
@@ -153,6 +154,23 @@ func TestNeeds(t *testing.T) {
 	}
 	if n := needs[2]; n.Served != 2*weights || n.KV != 2*8*2*4*4 || n.Bytes() != n.State+n.Served+n.KV+n.Activations {
 		t.Errorf("rewards: %+v", n)
+	}
+}
+
+// Learning by rewards in bf16 draws with weights of 2 bytes but for norms, and a KL part holds as many once more; whatever is trained stays f32.
+func TestNeedsInBF16(t *testing.T) {
+	m := model.Config{Vocab: 16, Hidden: 8, Layers: 1, Heads: 2, KVHeads: 1, HeadDim: 4, FFN: 12, MaxPositions: 64, TiedHead: true}
+	norms := int64(3 * 8)
+	half := 2*(m.Params()-norms) + 4*norms
+	whole := testConfig()
+	c := whole.WithCompute(trainer.BF16)
+	before, n := whole.Needs(m, 3), c.Needs(m, 3)
+	if n[2].Served != 2*half || n[2].State != before[2].State || n[0] != before[0] || n[1] != before[1] {
+		t.Errorf("in bf16 %+v, in f32 %+v; want %d bytes served in learning by rewards, and nothing else changed", n, before, 2*half)
+	}
+	c.RL.Objective.KL = .1
+	if served := c.Needs(m, 3)[2].Served; served != 3*half {
+		t.Errorf("with a reference %d bytes are held; want %d", served, 3*half)
 	}
 }
 
