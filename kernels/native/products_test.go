@@ -77,7 +77,7 @@ func multiplied(t *testing.T, w Weights, packed []byte, in, out int, x []float32
 	return y
 }
 
-// unpack reads a packed matrix by the layout that native.h and body.h describe.
+// unpack reads a packed matrix by the layout that native.h and products.h describe.
 func unpack(w Weights, packed []byte, in, out int) []float32 {
 	y := make([]float32, in*out)
 	for k := range in {

@@ -1,4 +1,4 @@
-// The intrinsics of body.h in plain C, from SIMDe (Debian's libsimde-dev): with EMULATED the levels of x86-64 are built on it, without their
+// The intrinsics of products.h in plain C, from SIMDe (Debian's libsimde-dev): with EMULATED the levels of x86-64 are built on it, without their
 // instructions, and run on any processor; scripts/emulate-kernels.sh does so.
 #pragma once
 #define SIMDE_ENABLE_NATIVE_ALIASES
