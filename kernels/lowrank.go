@@ -38,16 +38,16 @@ func (l LowRank) dense(x, w *Node) *Node {
 		x, w, a, b, d := in[0], in[1], in[2], in[3], in[4]
 		toX := device.CallNative(device.NativeCall{Name: "changed_to_x", Target: native.TargetChangedToX}, changedToX, d, w, a, b)
 		toChange := device.CallNative(device.NativeCall{Name: "changed_to_change", Target: native.TargetChangedToChange}, changedToChange, x, a, b, d)
-		return []*Node{toX[0], frozen(w), toChange[0], toChange[1]}
+		return []*Node{toX[0], zerosLike(w), toChange[0], toChange[1]}
 	}
 	return device.CallNative(device.NativeCall{Name: "changed", Target: native.TargetChanged, Backward: backward}, changedProduct, x, w, l.A, l.B)[0]
 }
 
-// changedBackward are the gradients of changedProduct, from its operands and d, the adjoint of the result.
+// changedBackward are the gradients of changedProduct, from its operands and d, the adjoint of the result. That of w, which is frozen, nobody reads.
 func changedBackward(in []*Node) []*Node {
 	x, w, a, b, d := in[0], in[1], in[2], in[3], in[4]
 	toX, toChange := changedToX([]*Node{d, w, a, b}), changedToChange([]*Node{x, a, b, d})
-	return []*Node{toX[0], frozen(w), toChange[0], toChange[1]}
+	return []*Node{toX[0], zerosLike(w), toChange[0], toChange[1]}
 }
 
 // changedToX is the gradient of x, d (w + a b)'.
@@ -71,11 +71,6 @@ func einsumIn(dtype dtypes.DType, equation string, result dtypes.DType, left, ri
 		return rounded(equation, result, left, right)
 	}
 	return einsum(equation, result, left, right)
-}
-
-// frozen is the gradient of what is not trained: nobody reads it.
-func frozen(w *Node) *Node {
-	return ConvertDType(zeros32(w.Graph(), w.Shape().Dimensions...), w.DType())
 }
 
 // neededFor is the change, which waits for x. What is made of it is the same each time: a compiler would keep it, as large as the matrices, from a

@@ -3,6 +3,17 @@
 #include "learn.h"
 #include "native.h"
 
+// A block of I8 or I4 is 32 f16 scales, then for each 4 (I8) or 8 (I4) rows of `in` a 32-bit word for each column: of I8 a byte a row, plus 128; of I4
+// the first four rows in the low halves of the bytes, the others in the high halves, plus 8.
+enum { BLOCK_I8 = 2 * PANEL + BLOCK * PANEL, BLOCK_I4 = 2 * PANEL + BLOCK * PANEL / 2 };
+
+// int_weight is row k of column c of a block, before its scale.
+static inline int int_weight(int weights, const char *block, int k, int64_t c) {
+  const uint8_t *q = (const uint8_t *)block + 2 * PANEL;
+  if (weights == WEIGHTS_I8) return q[(k / 4 * PANEL + c) * 4 + k % 4] - 128;
+  return (q[(k / 8 * PANEL + c) * 4 + k % 4] >> (k % 8 / 4 * 4) & 15) - 8;
+}
+
 // Rounded is a block of activations for I8 and I4: x = scale * q.
 typedef struct {
   float scale;

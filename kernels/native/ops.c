@@ -320,15 +320,12 @@ static void from_head(const Model *m, const char *packed, int64_t token, float *
   const char *panel = packed + (size_t)(token / PANEL) * packed_size(w, m->hidden, PANEL);
   int64_t c = token % PANEL;
   for (int64_t k = 0; k < m->hidden; k++) {
-    const char *block = panel + (size_t)(k / BLOCK) * (w == WEIGHTS_I8 ? 2 * PANEL + BLOCK * PANEL : 2 * PANEL + BLOCK * PANEL / 2);
+    const char *block = panel + (size_t)(k / BLOCK) * (w == WEIGHTS_I8 ? BLOCK_I8 : BLOCK_I4);
     float scale = w > WEIGHTS_BF16 ? from_half(((const uint16_t *)block)[c]) : 0;
-    const uint8_t *q = (const uint8_t *)block + 2 * PANEL;
-    int64_t i = k % BLOCK;
     switch (w) {
     case WEIGHTS_F32: y[k] = ((const float *)panel)[k * PANEL + c]; break;
     case WEIGHTS_BF16: y[k] = from_bf16(((const uint16_t *)panel)[(k / 2 * PANEL + c) * 2 + k % 2]); break;
-    case WEIGHTS_I8: y[k] = scale * (float)(q[(i / 4 * PANEL + c) * 4 + i % 4] - 128); break;
-    case WEIGHTS_I4: y[k] = scale * (float)((q[(i / 8 * PANEL + c) * 4 + i % 4] >> (i % 8 / 4 * 4) & 15) - 8); break;
+    default: y[k] = scale * (float)int_weight(w, block, (int)(k % BLOCK), c); break;
     }
   }
 }

@@ -11,9 +11,9 @@ static size_t panel_size(int weights, int64_t in) {
   switch (weights) {
   case WEIGHTS_F32: return (size_t)in * PANEL * 4;
   case WEIGHTS_BF16: return (size_t)(in + 1) / 2 * PANEL * 4;
-  case WEIGHTS_I8: return (size_t)(in / BLOCK) * (2 * PANEL + BLOCK * PANEL);
+  case WEIGHTS_I8: return (size_t)(in / BLOCK) * BLOCK_I8;
   }
-  return (size_t)(in / BLOCK) * (2 * PANEL + BLOCK * PANEL / 2);
+  return (size_t)(in / BLOCK) * BLOCK_I4;
 }
 
 size_t packed_size(int weights, int64_t in, int64_t out) { return round_up(panel_size(weights, in) * (size_t)panels_of(out)); }
@@ -49,7 +49,7 @@ static float larger(float a, float b) { return a != a || fabsf(a) >= fabsf(b) ? 
 
 // pack_i8 is Q8_0 of llama.cpp with the scale of each column's block beside its neighbours', and 128 added.
 static void pack_i8(const float *column, int64_t in, int64_t ld, char *to, int c) {
-  for (int64_t b = 0; b < in / BLOCK; b++, column += BLOCK * ld, to += 2 * PANEL + BLOCK * PANEL) {
+  for (int64_t b = 0; b < in / BLOCK; b++, column += BLOCK * ld, to += BLOCK_I8) {
     float most = 0;
     for (int k = 0; k < BLOCK; k++) most = larger(most, fabsf(column[k * ld]));
     uint16_t scale = to_half(most / 127);
@@ -65,7 +65,7 @@ static void pack_i8(const float *column, int64_t in, int64_t ld, char *to, int c
 
 // pack_i4 is Q4_0 of llama.cpp: the value of largest size becomes -8.
 static void pack_i4(const float *column, int64_t in, int64_t ld, char *to, int c) {
-  for (int64_t b = 0; b < in / BLOCK; b++, column += BLOCK * ld, to += 2 * PANEL + BLOCK * PANEL / 2) {
+  for (int64_t b = 0; b < in / BLOCK; b++, column += BLOCK * ld, to += BLOCK_I4) {
     float most = 0;
     for (int k = 0; k < BLOCK; k++) most = larger(most, column[k * ld]);
     uint16_t scale = to_half(most / -8);

@@ -109,45 +109,27 @@ APART void product_bf16(const uint32_t *w, const float *x, int64_t rows, int64_t
   }
 }
 
-// ---- products of rounded activations. A block is 32 f16 scales, then for each 4 (I8) or 8 (I4) rows of `in` a 32-bit word for each column: of I8 a
-// byte a row, plus 128; of I4 the first four rows in the low halves of the bytes, the others in the high halves, plus 8. Instructions want one
-// side unsigned; what was added is taken off with the sum of the activations.
-enum { BLOCK_I8 = 2 * PANEL + BLOCK * PANEL, BLOCK_I4 = 2 * PANEL + BLOCK * PANEL / 2 };
-
+// ---- products of rounded activations with blocks as kernels.h has them. Instructions want one side unsigned; what was added to weights is taken off
+// with the sum of the activations.
 #if INTS == 0 // one by one
-APART void product_i8(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) {
+INLINE void product_ints(int weights, const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) {
   for (int64_t i = 0; i < rows; i++) {
     float sum[PANEL] = {0};
     for (int64_t b = 0; b < in / BLOCK; b++) {
-      const uint16_t *scales = (const uint16_t *)(w + b * BLOCK_I8);
-      const uint8_t *q = (const uint8_t *)(scales + PANEL);
+      const char *block = w + b * (weights == WEIGHTS_I8 ? BLOCK_I8 : BLOCK_I4);
       const Rounded *a = x + i * (in / BLOCK) + b;
       for (int c = 0; c < PANEL; c++) {
-        int32_t s = -128 * a->sum;
-        for (int k = 0; k < BLOCK; k++) s += a->q[k] * q[(k / 4 * PANEL + c) * 4 + k % 4];
-        sum[c] += (float)s * (from_half(scales[c]) * a->scale);
+        int32_t s = 0;
+        for (int k = 0; k < BLOCK; k++) s += a->q[k] * int_weight(weights, block, k, c);
+        sum[c] += (float)s * (from_half(((const uint16_t *)block)[c]) * a->scale);
       }
     }
     memcpy(y + i * ld, sum, sizeof sum);
   }
 }
 
-APART void product_i4(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) {
-  for (int64_t i = 0; i < rows; i++) {
-    float sum[PANEL] = {0};
-    for (int64_t b = 0; b < in / BLOCK; b++) {
-      const uint16_t *scales = (const uint16_t *)(w + b * BLOCK_I4);
-      const uint8_t *q = (const uint8_t *)(scales + PANEL);
-      const Rounded *a = x + i * (in / BLOCK) + b;
-      for (int c = 0; c < PANEL; c++) {
-        int32_t s = -8 * a->sum;
-        for (int k = 0; k < BLOCK; k++) s += a->q[k] * (q[(k / 8 * PANEL + c) * 4 + k % 4] >> (k % 8 / 4 * 4) & 15);
-        sum[c] += (float)s * (from_half(scales[c]) * a->scale);
-      }
-    }
-    memcpy(y + i * ld, sum, sizeof sum);
-  }
-}
+APART void product_i8(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) { product_ints(WEIGHTS_I8, w, x, rows, in, y, ld); }
+APART void product_i4(const char *w, const Rounded *x, int64_t rows, int64_t in, float *y, int64_t ld) { product_ints(WEIGHTS_I4, w, x, rows, in, y, ld); }
 #else
 // In vectors of words, a word a column. DOT4 adds products of four bytes to a word. Where it is missing a product goes to 16 bits, which hold two
 // of I8 if both sides are signed (then the signs of one go to the other), and all of I4 in a block: 16 of at most 15*127.
